@@ -1,1 +1,16 @@
-//! skeleton
+//! A chat server as a library.
+//!
+//! ```text
+//! socket ──bytes──▶ engine::eio ──messages──▶ engine::sio ──events──▶ engine::chat ──calls──▶ app
+//!        ◀─frames──              ◀───frames───             ◀───acks────             ◀outcomes─
+//! REST ───────────────────────────────────── http ─────────────────────────────────▶ app ──▶ log ──▶ hub
+//! ```
+//!
+//! `docs/ARCHITECTURE.md` walks through the parts; each module says what it is for and what it may use.
+
+pub mod auth;
+pub mod clock;
+pub mod engine;
+pub mod hub;
+pub mod ids;
+pub mod realtime;

@@ -1,0 +1,1 @@
+//! Engine.IO v4: transports, heartbeat, upgrade (PROTOCOL.md sections 2 to 7).
