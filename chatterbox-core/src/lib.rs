@@ -14,3 +14,4 @@ pub mod engine;
 pub mod hub;
 pub mod ids;
 pub mod realtime;
+pub mod tasks;

@@ -2,4 +2,3 @@
 //! `tower::Service`; and what can be put on top of them: the Engine.IO layer alone, Socket.IO with namespaces and
 //! handlers, or the chat.
 
-pub mod application;
