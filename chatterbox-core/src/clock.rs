@@ -12,6 +12,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 pub struct Timestamp(i64);
 
 impl Timestamp {
+    /// The start of 1970.
+    pub const EPOCH: Timestamp = Timestamp(0);
+
     /// From milliseconds since 1970 UTC; moments before 1970 count as 1970.
     pub fn from_millis(millis: i64) -> Timestamp {
         Timestamp(millis.max(0))
@@ -72,6 +75,10 @@ pub trait Clock: Send + Sync {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "this is the clock that everything else is to ask"
+    )]
     fn now(&self) -> Timestamp {
         from_system_time(SystemTime::now())
     }
@@ -89,7 +96,13 @@ mod tests {
     #[test]
     fn stamps_are_rfc_3339_with_milliseconds() {
         let stamp = Timestamp::from_millis(1_763_769_600_007);
-        assert_eq!(serde_json::to_string(&stamp).unwrap(), "\"2025-11-22T00:00:00.007Z\"");
-        assert_eq!(serde_json::from_str::<Timestamp>("\"2025-11-22T00:00:00.007Z\"").unwrap(), stamp);
+        assert_eq!(
+            serde_json::to_string(&stamp).unwrap(),
+            "\"2025-11-22T00:00:00.007Z\""
+        );
+        assert_eq!(
+            serde_json::from_str::<Timestamp>("\"2025-11-22T00:00:00.007Z\"").unwrap(),
+            stamp
+        );
     }
 }

@@ -149,8 +149,13 @@ impl SystemIds {
     pub fn new() -> SystemIds {
         let mut random = [0; 8];
         crate::auth::fill_random(&mut random);
-        let [a, b, c, d, e, x, y, z] = random;
-        SystemIds { process: [a, b, c, d, e], counter: AtomicU32::new(u32::from_be_bytes([0, x, y, z])) }
+        let [.., x, y, z] = random;
+        let mut process = [0; 5];
+        process.copy_from_slice(&random[..5]);
+        SystemIds {
+            process,
+            counter: AtomicU32::new(u32::from_be_bytes([0, x, y, z])),
+        }
     }
 }
 
@@ -180,7 +185,13 @@ mod tests {
     fn hex_round_trips_and_rejects_everything_else() {
         let id: UserId = "0123456789abcdef01234567".parse().unwrap();
         assert_eq!(id.to_string(), "0123456789abcdef01234567");
-        for wrong in ["", "0123", "0123456789abcdef0123456g", "0123456789abcdef012345678", "é123456789abcdef0123456"] {
+        for wrong in [
+            "",
+            "0123",
+            "0123456789abcdef0123456g",
+            "0123456789abcdef012345678",
+            "é123456789abcdef0123456",
+        ] {
             assert_eq!(wrong.parse::<UserId>(), Err(InvalidId), "{wrong}");
         }
     }

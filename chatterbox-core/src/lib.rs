@@ -8,10 +8,13 @@
 //!
 //! `docs/ARCHITECTURE.md` walks through the parts; each module says what it is for and what it may use.
 
+pub mod app;
 pub mod auth;
 pub mod clock;
+pub mod domain;
 pub mod engine;
 pub mod hub;
 pub mod ids;
+pub mod ports;
 pub mod realtime;
 pub mod tasks;

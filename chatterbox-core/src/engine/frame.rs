@@ -37,19 +37,31 @@ impl Frame {
         for part in parts {
             bytes.put_slice(part.as_bytes());
         }
-        Frame { bytes: bytes.freeze(), payload_at, kind: FrameKind::Text }
+        Frame {
+            bytes: bytes.freeze(),
+            payload_at,
+            kind: FrameKind::Text,
+        }
     }
 
     /// A binary frame.
     pub fn binary(payload: &[u8]) -> Frame {
         let (mut bytes, payload_at) = with_header(0x82, payload.len());
         bytes.put_slice(payload);
-        Frame { bytes: bytes.freeze(), payload_at, kind: FrameKind::Binary }
+        Frame {
+            bytes: bytes.freeze(),
+            payload_at,
+            kind: FrameKind::Binary,
+        }
     }
 
     /// Bytes that are already a websocket control frame, as the websocket library wrote them.
     pub fn control(bytes: Bytes) -> Frame {
-        Frame { bytes, payload_at: 0, kind: FrameKind::Control }
+        Frame {
+            bytes,
+            payload_at: 0,
+            kind: FrameKind::Control,
+        }
     }
 
     /// The whole websocket frame.
@@ -87,13 +99,13 @@ fn with_header(first_byte: u8, length: usize) -> (BytesMut, u8) {
     };
     let mut bytes = BytesMut::with_capacity(usize::from(header_len) + length);
     bytes.put_u8(first_byte);
-    match u16::try_from(length) {
-        Ok(short @ 0..=125) => bytes.put_u8(short as u8),
-        Ok(medium) => {
+    match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => bytes.put_u8(short),
+        (_, Ok(medium)) => {
             bytes.put_u8(126);
             bytes.put_u16(medium);
         }
-        Err(_) => {
+        (_, Err(_)) => {
             bytes.put_u8(127);
             bytes.put_u64(length as u64);
         }

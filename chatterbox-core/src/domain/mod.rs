@@ -1,0 +1,8 @@
+//! Pure rules: what a name, a message, a room, a role may be. Ids and plain time only; nothing here waits or fails for
+//! any other reason than the rule itself.
+
+pub mod conversation;
+pub mod entry;
+pub mod session;
+pub mod text;
+pub mod user;

@@ -1,0 +1,48 @@
+//! Who is online, over all nodes, by leases.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use crate::clock::Timestamp;
+use crate::ids::{NodeId, UserId};
+
+/// Presence can't be told or changed now; messages don't depend on it.
+#[derive(Debug, thiserror::Error)]
+#[error("presence is unavailable")]
+pub struct PresenceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
+
+/// Whether a change made somebody appear or vanish, over all nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transition {
+    /// From no node to one: just came online.
+    Appeared,
+    /// From one node to none: just went offline.
+    Vanished,
+    /// Neither.
+    None,
+}
+
+/// Which nodes a user has connections on. A node holds one lease; when it stops renewing it, its users are given up
+/// together. A node calls `arrive` at a user's first connection there and `leave` at the last.
+#[async_trait]
+pub trait Presence: Send + Sync {
+    /// The user has a connection on `node`. Idempotent. 0→1 is decided atomically over all nodes.
+    async fn arrive(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError>;
+
+    /// The user has no connection on `node` any more. Idempotent. `now` becomes the last time seen.
+    async fn leave(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError>;
+
+    /// Renews the node's lease until `now + lease`.
+    async fn renew(&self, node: NodeId, now: Timestamp, lease: Duration) -> Result<(), PresenceError>;
+
+    /// Claims one node whose lease ended before `now`, takes its users away and tells who vanished by that; `None`
+    /// when no lease has ended. Of concurrent callers one gets the node.
+    async fn claim_expired(&self, now: Timestamp) -> Result<Option<Vec<UserId>>, PresenceError>;
+
+    /// Which of `users` (at most 1,000) are online.
+    async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
+
+    /// When a user was seen last; `None` while online or never seen.
+    async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError>;
+}
