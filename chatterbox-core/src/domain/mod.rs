@@ -3,6 +3,10 @@
 
 pub mod conversation;
 pub mod entry;
+pub mod limits;
+pub mod profile;
+pub mod rule;
 pub mod session;
 pub mod text;
 pub mod user;
+mod username;

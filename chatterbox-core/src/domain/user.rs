@@ -12,7 +12,7 @@ pub struct Username {
     pub shown: String,
     /// Case-folded: what one logs in with.
     pub key: String,
-    /// Confusable skeleton of the key (UTS 39): equal for names that look alike.
+    /// Confusable skeleton (UTS 39) over both letter cases: equal for names that look alike.
     pub skeleton: String,
 }
 

@@ -1,0 +1,30 @@
+//! Every length a client can run into, in one table: the rules check against it and the OpenAPI document prints it.
+//!
+//! Counts are of Unicode code points unless the name says otherwise.
+
+use std::ops::RangeInclusive;
+
+/// A username, after normalisation (S-052).
+pub const USERNAME_CHARS: RangeInclusive<usize> = 3..=32;
+/// A name shown beside the username, after trimming.
+pub const DISPLAY_NAME_CHARS: RangeInclusive<usize> = 1..=64;
+/// A password (S-047). What is longer is refused before it is hashed (THREATS.md C8).
+pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
+/// An email address: the longest path of RFC 5321 less its brackets.
+pub const EMAIL_BYTES_MAX: usize = 254;
+/// The part of an address before the `@` (RFC 5321 section 4.5.3.1.1).
+pub const EMAIL_LOCAL_BYTES_MAX: usize = 64;
+/// One label of a domain name (RFC 1035 section 2.3.4).
+pub const DOMAIN_LABEL_BYTES_MAX: usize = 63;
+/// Combining marks in a row; more of them only serve to paint over the neighbours (THREATS.md F1).
+pub const COMBINING_MARKS_MAX: usize = 4;
+/// A room's name; its pattern is ASCII, so these are bytes too (S-076).
+pub const ROOM_NAME_CHARS: RangeInclusive<usize> = 2..=32;
+/// The `User-Agent` kept with a session.
+pub const USER_AGENT_CHARS_MAX: usize = 200;
+/// Items of a page: more is clamped to the end of the range (SPEC.md section 1, Pagination).
+pub const PAGE_ITEMS: RangeInclusive<usize> = 1..=100;
+/// Items of a page when the client names no number.
+pub const PAGE_ITEMS_DEFAULT: usize = 50;
+/// A `page` number, for older clients.
+pub const PAGE_NUMBER: RangeInclusive<usize> = 1..=100;
