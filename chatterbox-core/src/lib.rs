@@ -15,6 +15,7 @@ pub mod domain;
 pub mod engine;
 pub mod hub;
 pub mod ids;
+pub mod memory;
 pub mod ports;
 pub mod realtime;
 pub mod tasks;

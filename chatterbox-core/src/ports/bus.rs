@@ -9,6 +9,9 @@ use tokio::sync::mpsc;
 #[error("the bus is unavailable")]
 pub struct BusError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
+/// The most bytes of a payload.
+pub const PAYLOAD_BYTES_MAX: usize = 1 << 20;
+
 /// What comes in from the bus.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BusEvent {
@@ -26,7 +29,7 @@ pub enum BusEvent {
 /// Publish and subscribe by channel name, best effort, at most once, over one connection per node.
 #[async_trait]
 pub trait Bus: Send + Sync {
-    /// Hands a payload (at most 1 MiB) to the other nodes that subscribe to the channel.
+    /// Hands a payload (at most [`PAYLOAD_BYTES_MAX`]) to the other nodes that subscribe to the channel.
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<(), BusError>;
 
     /// Starts to listen to a channel; idempotent. Messages published after it returned are received.

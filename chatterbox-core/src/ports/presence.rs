@@ -23,21 +23,32 @@ pub enum Transition {
     None,
 }
 
+/// Whether a node's lease went on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewal {
+    /// It did: the users that arrived on the node are still there.
+    Held,
+    /// There was none, at the node's start or because another node has claimed it: whoever is connected to this node
+    /// must arrive again.
+    Fresh,
+}
+
 /// Which nodes a user has connections on. A node holds one lease; when it stops renewing it, its users are given up
 /// together. A node calls `arrive` at a user's first connection there and `leave` at the last.
 #[async_trait]
 pub trait Presence: Send + Sync {
-    /// The user has a connection on `node`. Idempotent. 0→1 is decided atomically over all nodes.
+    /// The user has a connection on `node`. Idempotent. 0→1 is decided atomically over all nodes. A node without a
+    /// lease counts as one whose lease ended at `now`.
     async fn arrive(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError>;
 
-    /// The user has no connection on `node` any more. Idempotent. `now` becomes the last time seen.
+    /// The user has no connection on `node` any more. Idempotent. If they vanish, `now` becomes the last time seen.
     async fn leave(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError>;
 
     /// Renews the node's lease until `now + lease`.
-    async fn renew(&self, node: NodeId, now: Timestamp, lease: Duration) -> Result<(), PresenceError>;
+    async fn renew(&self, node: NodeId, now: Timestamp, lease: Duration) -> Result<Renewal, PresenceError>;
 
     /// Claims one node whose lease ended before `now`, takes its users away and tells who vanished by that; `None`
-    /// when no lease has ended. Of concurrent callers one gets the node.
+    /// when no lease has ended. Of concurrent callers one gets the node. They were last seen when the lease ended.
     async fn claim_expired(&self, now: Timestamp) -> Result<Option<Vec<UserId>>, PresenceError>;
 
     /// Which of `users` (at most 1,000) are online.

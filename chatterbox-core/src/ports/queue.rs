@@ -41,10 +41,11 @@ pub struct Buried {
 /// idempotent.
 #[async_trait]
 pub trait Queue: Send + Sync {
-    /// Adds a job that may start at `not_before`; durable when it returns. The same id again changes nothing.
+    /// Adds a job that may start at `not_before`; durable when it returns. The id of a job that waits, runs or was
+    /// given up changes nothing.
     async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError>;
 
-    /// Takes at most `limit` jobs that may start, oldest first, and hides them from others until `now + lease`.
+    /// Takes at most `limit` jobs that may start, in order of when they might, and hides them from others until `now + lease`.
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError>;
 
     /// The job is done; it is forgotten. Unknown ids are ignored.

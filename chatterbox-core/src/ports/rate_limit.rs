@@ -48,7 +48,7 @@ pub enum Decision {
     Denied {
         /// Index of the first bucket that lacked tokens.
         bucket: usize,
-        /// When the tokens will be there, if nobody else takes any.
+        /// When that bucket will have the tokens, if nobody else takes any; [`Duration::MAX`] when it never will.
         retry_after: Duration,
         /// Until that bucket is full again.
         full_after: Duration,

@@ -10,7 +10,8 @@ use crate::ids::{ConversationId, UserId};
 pub enum CreatedRoom {
     /// It is new.
     Created(Conversation),
-    /// A room of that name exists; it was left as it is.
+    /// A room of that name exists; it was left as it is. Under the id that was given, it is this very room: the
+    /// answer to an earlier attempt was lost.
     NameTaken(Conversation),
     /// The creator has `rooms_max` rooms already.
     TooMany,
@@ -80,7 +81,7 @@ pub trait ConversationStore: Send + Sync {
     ) -> Result<Option<RoomSummary>, StoreError>;
 
     /// Makes the user a plain member of the room; idempotent. The counter moves with the row. `rooms_max` bounds the
-    /// rooms a user may be in.
+    /// rooms a user may be in. A room that doesn't exist is [`StoreError::Corrupt`]: rooms are never deleted.
     async fn join_room(
         &self,
         room: ConversationId,

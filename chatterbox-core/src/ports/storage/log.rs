@@ -5,6 +5,9 @@ use crate::clock::Timestamp;
 use crate::domain::entry::{ClientMessageId, Entry, EntryKind, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
 
+/// The most entries that one answer carries.
+pub const READ_MAX: usize = 1_000;
+
 /// Where a conversation's log ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Head {
@@ -26,6 +29,35 @@ impl Head {
         gov: Seq::ZERO,
         created_at: Timestamp::EPOCH,
     };
+
+    /// Where a log ends whose last entry this is.
+    pub fn of(last: &Entry) -> Head {
+        Head {
+            seq: last.seq,
+            ordinal: last.ordinal,
+            gov: last.gov,
+            created_at: last.created_at,
+        }
+    }
+
+    /// Numbers `new` as the entry right behind this head, which moves on to it. `None`, and the head stays, when the
+    /// log has no number left.
+    pub fn place(&mut self, conversation: ConversationId, new: NewEntry) -> Option<Entry> {
+        let seq = Seq(self.seq.0.checked_add(1)?);
+        let entry = Entry {
+            id: new.id,
+            conversation,
+            seq,
+            ordinal: self.ordinal + u32::from(new.kind.is_message()),
+            gov: if new.kind.governs() { seq } else { self.gov },
+            sender: new.sender,
+            client_message_id: new.client_message_id,
+            created_at: new.created_at.max(self.created_at),
+            kind: new.kind,
+        };
+        *self = Head::of(&entry);
+        Some(entry)
+    }
 }
 
 /// An entry on its way into the log. Its id was made before the first attempt and stays through all retries.
@@ -52,8 +84,9 @@ pub enum Appended {
     /// Nothing was added: the first given entry is in the log already, under its id (the answer to an earlier attempt
     /// was lost) or under its (conversation, sender, client message id). This is it.
     Duplicate(Entry),
-    /// Nothing was added: the log had moved beyond `decided_at`. These came in between (the first 1,000, in order;
-    /// the head says whether there are more).
+    /// Nothing was added: the log had moved beyond `decided_at`. These came in between (the first [`READ_MAX`], in
+    /// order; the head says whether there are more). A head below `decided_at`, with nothing in between, tells a
+    /// caller that the log it remembers is not this one: read it again.
     Moved {
         /// Entries behind `decided_at`.
         entries_since: Vec<Entry>,

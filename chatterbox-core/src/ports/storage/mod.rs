@@ -8,7 +8,7 @@ mod users;
 use std::sync::Arc;
 
 pub use conversations::{ConversationStore, CreatedRoom, JoinedRoom, LeftRoom, RoomPage};
-pub use log::{Appended, ConversationLog, Head, NewEntry};
+pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
 pub use sessions::{Rotation, SessionStore};
 pub use users::{InsertUserError, UserStore};
 

@@ -18,7 +18,7 @@ pub enum Rotation {
 /// whether a session lives; nodes cache it for one second at most (S-054).
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Adds a session, durable when it returns.
+    /// Adds a session, durable when it returns. The same id again changes nothing.
     async fn insert(&self, session: &Session) -> Result<(), StoreError>;
 
     /// One session, revoked ones included.

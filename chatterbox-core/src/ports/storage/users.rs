@@ -23,7 +23,8 @@ pub enum InsertUserError {
 pub trait UserStore: Send + Sync {
     /// Adds an account, durable when it returns. Atomic against concurrent inserts: of any that share a
     /// `name.key`, a `name.skeleton` or an `email.key`, exactly one wins (S-052). When both the name and the address
-    /// are taken the answer is `UsernameTaken`.
+    /// are taken the answer is `UsernameTaken`. The same id again changes nothing and succeeds: the answer to the
+    /// first attempt may have been lost.
     async fn insert(&self, user: NewUser) -> Result<(), InsertUserError>;
 
     /// One account by id.

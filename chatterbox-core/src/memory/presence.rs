@@ -1,0 +1,163 @@
+use std::collections::{HashMap, HashSet};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use smallvec::SmallVec;
+
+use super::{AtItsBound, lock};
+use crate::clock::Timestamp;
+use crate::ids::{NodeId, UserId};
+use crate::ports::presence::{Presence, PresenceError, Renewal, Transition};
+
+/// Presence of the nodes of one process.
+#[derive(Debug)]
+pub struct MemoryPresence {
+    entries: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Users who are online, each with at least one node.
+    nodes_of: HashMap<UserId, SmallVec<[NodeId; 1]>>,
+    leases: HashMap<NodeId, Lease>,
+    last_seen: HashMap<UserId, Timestamp>,
+}
+
+#[derive(Debug)]
+struct Lease {
+    until: Timestamp,
+    users: HashSet<UserId>,
+}
+
+impl MemoryPresence {
+    /// At most `entries` users online, and as many remembered who are not (then the half seen longest ago is
+    /// forgotten).
+    pub fn new(entries: usize) -> MemoryPresence {
+        MemoryPresence {
+            entries,
+            state: Mutex::default(),
+        }
+    }
+}
+
+impl State {
+    fn lease(&mut self, node: NodeId, until: Timestamp) -> &mut Lease {
+        self.leases.entry(node).or_insert_with(|| Lease {
+            until,
+            users: HashSet::new(),
+        })
+    }
+
+    /// Takes the user off the node; whether that made them vanish.
+    fn depart(&mut self, user: UserId, node: NodeId, seen: Timestamp, entries: usize) -> Transition {
+        let Some(nodes) = self.nodes_of.get_mut(&user) else {
+            return Transition::None;
+        };
+        nodes.retain(|other| *other != node);
+        if !nodes.is_empty() {
+            return Transition::None;
+        }
+        self.nodes_of.remove(&user);
+        if self.last_seen.len() >= entries.max(2) {
+            self.forget_the_older_half();
+        }
+        self.last_seen.insert(user, seen);
+        Transition::Vanished
+    }
+
+    fn forget_the_older_half(&mut self) {
+        let mut stamps: Vec<Timestamp> = self.last_seen.values().copied().collect();
+        let middle = stamps.len() / 2;
+        let (_, &mut limit, _) = stamps.select_nth_unstable(middle);
+        self.last_seen.retain(|_, seen| *seen > limit);
+    }
+}
+
+#[async_trait]
+impl Presence for MemoryPresence {
+    async fn arrive(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError> {
+        let mut state = lock(&self.state);
+        let online = state.nodes_of.len();
+        if !state.nodes_of.contains_key(&user) && online >= self.entries {
+            return Err(PresenceError(Box::new(AtItsBound {
+                what: "presence",
+                entries: self.entries,
+            })));
+        }
+        // Without a lease one that has ended: if the node does not renew, its users are given up like any other's.
+        state.lease(node, now).users.insert(user);
+        let nodes = state.nodes_of.entry(user).or_default();
+        if nodes.contains(&node) {
+            return Ok(Transition::None);
+        }
+        nodes.push(node);
+        Ok(if nodes.len() == 1 {
+            state.last_seen.remove(&user);
+            Transition::Appeared
+        } else {
+            Transition::None
+        })
+    }
+
+    async fn leave(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError> {
+        let mut state = lock(&self.state);
+        let was_here = state
+            .leases
+            .get_mut(&node)
+            .is_some_and(|lease| lease.users.remove(&user));
+        Ok(if was_here {
+            state.depart(user, node, now, self.entries)
+        } else {
+            Transition::None
+        })
+    }
+
+    async fn renew(&self, node: NodeId, now: Timestamp, lease: Duration) -> Result<Renewal, PresenceError> {
+        let until = now.plus(lease);
+        let mut state = lock(&self.state);
+        if let Some(held) = state.leases.get_mut(&node) {
+            held.until = until;
+            Ok(Renewal::Held)
+        } else {
+            state.lease(node, until);
+            Ok(Renewal::Fresh)
+        }
+    }
+
+    async fn claim_expired(&self, now: Timestamp) -> Result<Option<Vec<UserId>>, PresenceError> {
+        let mut state = lock(&self.state);
+        let expired = state
+            .leases
+            .iter()
+            .find(|(_, lease)| lease.until < now)
+            .map(|(node, _)| *node);
+        let Some(node) = expired else {
+            return Ok(None);
+        };
+        let Some(lease) = state.leases.remove(&node) else {
+            return Ok(None);
+        };
+        let mut vanished = Vec::new();
+        for user in lease.users {
+            if state.depart(user, node, lease.until, self.entries) == Transition::Vanished {
+                vanished.push(user);
+            }
+        }
+        Ok(Some(vanished))
+    }
+
+    async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
+        let state = lock(&self.state);
+        Ok(users
+            .iter()
+            .filter(|user| state.nodes_of.contains_key(user))
+            .copied()
+            .collect())
+    }
+
+    async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError> {
+        Ok(lock(&self.state).last_seen.get(&user).copied())
+    }
+}

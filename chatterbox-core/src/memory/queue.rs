@@ -1,0 +1,156 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use async_trait::async_trait;
+
+use super::{AtItsBound, lock};
+use crate::app::jobs::Job;
+use crate::clock::Timestamp;
+use crate::ids::JobId;
+use crate::ports::queue::{Buried, Claimed, Queue, QueueError};
+
+/// Jobs in memory; they end with the process.
+#[derive(Debug)]
+pub struct MemoryQueue {
+    entries: usize,
+    jobs: Mutex<Jobs>,
+}
+
+#[derive(Debug, Default)]
+struct Jobs {
+    arrivals: u64,
+    by_id: HashMap<JobId, Row>,
+    /// Living jobs by when they may start, and among equals by arrival.
+    due: BTreeMap<Due, JobId>,
+    buried: BTreeMap<u64, Buried>,
+}
+
+type Due = (Timestamp, u64);
+
+#[derive(Debug)]
+enum Row {
+    Living { job: Job, attempts: u32, due: Due },
+    Buried,
+}
+
+impl MemoryQueue {
+    /// At most `entries` jobs, those given up included.
+    pub fn new(entries: usize) -> MemoryQueue {
+        MemoryQueue {
+            entries,
+            jobs: Mutex::default(),
+        }
+    }
+}
+
+impl Jobs {
+    fn arrival(&mut self) -> u64 {
+        self.arrivals += 1;
+        self.arrivals
+    }
+
+    /// Makes a living job start at `at` at the earliest.
+    fn put_off(&mut self, id: JobId, at: Timestamp) {
+        if let Some(Row::Living { due, .. }) = self.by_id.get_mut(&id) {
+            self.due.remove(due);
+            due.0 = at;
+            self.due.insert(*due, id);
+        }
+    }
+}
+
+#[async_trait]
+impl Queue for MemoryQueue {
+    async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError> {
+        let mut jobs = lock(&self.jobs);
+        if jobs.by_id.contains_key(&id) {
+            return Ok(());
+        }
+        if jobs.by_id.len() >= self.entries {
+            return Err(QueueError(Box::new(AtItsBound {
+                what: "queue",
+                entries: self.entries,
+            })));
+        }
+        let due = (not_before, jobs.arrival());
+        jobs.due.insert(due, id);
+        jobs.by_id.insert(
+            id,
+            Row::Living {
+                job: job.clone(),
+                attempts: 0,
+                due,
+            },
+        );
+        Ok(())
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
+        let mut jobs = lock(&self.jobs);
+        let ready: Vec<JobId> = jobs
+            .due
+            .range(..=(now, u64::MAX))
+            .take(limit)
+            .map(|(_, id)| *id)
+            .collect();
+        let mut claimed = Vec::with_capacity(ready.len());
+        for id in ready {
+            jobs.put_off(id, now.plus(lease));
+            if let Some(Row::Living { job, attempts, .. }) = jobs.by_id.get_mut(&id) {
+                *attempts += 1;
+                claimed.push(Claimed {
+                    id,
+                    job: job.clone(),
+                    attempt: *attempts,
+                });
+            }
+        }
+        Ok(claimed)
+    }
+
+    async fn done(&self, id: JobId) -> Result<(), QueueError> {
+        let mut jobs = lock(&self.jobs);
+        if let Some(Row::Living { due, .. }) = jobs.by_id.get(&id) {
+            let due = *due;
+            jobs.due.remove(&due);
+            jobs.by_id.remove(&id);
+        }
+        Ok(())
+    }
+
+    async fn retry(&self, id: JobId, not_before: Timestamp) -> Result<(), QueueError> {
+        lock(&self.jobs).put_off(id, not_before);
+        Ok(())
+    }
+
+    async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
+        let mut jobs = lock(&self.jobs);
+        match jobs.by_id.remove(&id) {
+            Some(Row::Living { job, due, .. }) => {
+                jobs.due.remove(&due);
+                let order = jobs.arrival();
+                jobs.buried.insert(
+                    order,
+                    Buried {
+                        id,
+                        job,
+                        reason: reason.to_owned(),
+                        at: now,
+                    },
+                );
+                jobs.by_id.insert(id, Row::Buried);
+            }
+            Some(Row::Buried) => {
+                jobs.by_id.insert(id, Row::Buried);
+            }
+            None => {}
+        }
+        Ok(())
+    }
+
+    async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
+        let jobs = lock(&self.jobs);
+        Ok(jobs.buried.values().rev().take(limit).cloned().collect())
+    }
+}

@@ -1,0 +1,134 @@
+use std::collections::{BTreeMap, HashMap};
+use std::ops::Bound;
+use std::sync::Mutex;
+
+use async_trait::async_trait;
+
+use super::lock;
+use crate::domain::user::{Credentials, LoginName, NewUser, PasswordHash, User};
+use crate::ids::UserId;
+use crate::ports::storage::{InsertUserError, StoreError, UserStore};
+
+/// Accounts in memory.
+#[derive(Debug)]
+pub struct MemoryUsers {
+    entries: usize,
+    accounts: Mutex<Accounts>,
+}
+
+#[derive(Debug, Default)]
+struct Accounts {
+    by_id: BTreeMap<UserId, Credentials>,
+    by_name_key: HashMap<String, UserId>,
+    by_skeleton: HashMap<String, UserId>,
+    by_email_key: HashMap<String, UserId>,
+}
+
+impl MemoryUsers {
+    /// At most `entries` accounts.
+    pub fn new(entries: usize) -> MemoryUsers {
+        MemoryUsers {
+            entries,
+            accounts: Mutex::default(),
+        }
+    }
+
+    fn change(&self, id: UserId, change: impl FnOnce(&mut Credentials)) -> bool {
+        lock(&self.accounts).by_id.get_mut(&id).map(change).is_some()
+    }
+}
+
+#[async_trait]
+impl UserStore for MemoryUsers {
+    async fn insert(&self, user: NewUser) -> Result<(), InsertUserError> {
+        let mut accounts = lock(&self.accounts);
+        if accounts.by_id.contains_key(&user.id) {
+            return Ok(());
+        }
+        if accounts.by_name_key.contains_key(&user.name.key)
+            || accounts.by_skeleton.contains_key(&user.name.skeleton)
+        {
+            return Err(InsertUserError::UsernameTaken);
+        }
+        if accounts.by_email_key.contains_key(&user.email.key) {
+            return Err(InsertUserError::EmailTaken);
+        }
+        if accounts.by_id.len() >= self.entries {
+            return Err(StoreError::Full.into());
+        }
+        accounts.by_name_key.insert(user.name.key, user.id);
+        accounts.by_skeleton.insert(user.name.skeleton, user.id);
+        accounts.by_email_key.insert(user.email.key, user.id);
+        accounts.by_id.insert(
+            user.id,
+            Credentials {
+                user: User {
+                    id: user.id,
+                    username: user.name.shown,
+                    email: user.email.shown,
+                    display_name: user.display_name,
+                    created_at: user.created_at,
+                    suspended: false,
+                    admin: false,
+                },
+                password_hash: user.password_hash,
+            },
+        );
+        Ok(())
+    }
+
+    async fn get(&self, id: UserId) -> Result<Option<User>, StoreError> {
+        Ok(lock(&self.accounts)
+            .by_id
+            .get(&id)
+            .map(|account| account.user.clone()))
+    }
+
+    async fn get_many(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
+        let accounts = lock(&self.accounts);
+        let wanted: std::collections::BTreeSet<_> = ids.iter().collect();
+        Ok(wanted
+            .into_iter()
+            .filter_map(|id| accounts.by_id.get(id))
+            .map(|account| account.user.clone())
+            .collect())
+    }
+
+    async fn credentials(&self, login: &LoginName) -> Result<Option<Credentials>, StoreError> {
+        let accounts = lock(&self.accounts);
+        let id = match login {
+            LoginName::Username(key) => accounts.by_name_key.get(key),
+            LoginName::Email(key) => accounts.by_email_key.get(key),
+        };
+        Ok(id.and_then(|id| accounts.by_id.get(id)).cloned())
+    }
+
+    async fn replace_password_hash(&self, id: UserId, old: &str, new: &str) -> Result<bool, StoreError> {
+        let mut accounts = lock(&self.accounts);
+        match accounts.by_id.get_mut(&id) {
+            Some(account) if account.password_hash.0 == old => {
+                account.password_hash = PasswordHash(new.to_owned());
+                Ok(true)
+            }
+            Some(_) | None => Ok(false),
+        }
+    }
+
+    async fn set_suspended(&self, id: UserId, suspended: bool) -> Result<bool, StoreError> {
+        Ok(self.change(id, |account| account.user.suspended = suspended))
+    }
+
+    async fn set_admin(&self, id: UserId, admin: bool) -> Result<bool, StoreError> {
+        Ok(self.change(id, |account| account.user.admin = admin))
+    }
+
+    async fn list(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
+        let above = after.map_or(Bound::Unbounded, Bound::Excluded);
+        Ok(lock(&self.accounts)
+            .by_id
+            .range((above, Bound::Unbounded))
+            .take(limit)
+            .map(|(_, account)| account.user.clone())
+            .collect())
+    }
+}
