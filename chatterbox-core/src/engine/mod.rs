@@ -9,6 +9,7 @@ pub mod eio;
 pub mod frame;
 pub mod message;
 pub mod sio;
+pub mod websocket;
 
 pub use close::CloseReason;
 pub use frame::{Frame, Packet};

@@ -1,0 +1,88 @@
+//! Pings, and how long a client may stay silent (PROTOCOL.md section 6).
+//!
+//! ```text
+//!          ping_interval                  ping_timeout
+//! Resting ───────────────▶ send `2`, Waiting ──────────────▶ dead
+//!    ▲                        │  │ any other packet, once per ping: the time-out starts anew
+//!    └──────── pong ──────────┘  └▶ (a long upload over a thin line is a sign of life too)
+//! ```
+
+use std::time::Instant;
+
+use super::Config;
+
+/// Where one session's heartbeat stands.
+#[derive(Debug)]
+pub(super) struct Heartbeat {
+    pub(super) deadline: Instant,
+    state: State,
+    /// Control frames and unasked pongs since the last ping.
+    control_frames: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Resting,
+    Waiting { extended: bool },
+}
+
+/// What a passed deadline asks for.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Beat {
+    Ping,
+    Dead,
+}
+
+/// More control frames than allowed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Flood;
+
+impl Heartbeat {
+    pub(super) fn new(config: &Config, now: Instant) -> Heartbeat {
+        Heartbeat {
+            deadline: now + config.ping_interval,
+            state: State::Resting,
+            control_frames: 0,
+        }
+    }
+
+    /// To be called at the deadline.
+    pub(super) fn expire(&mut self, config: &Config, now: Instant) -> Beat {
+        match self.state {
+            State::Resting => {
+                self.state = State::Waiting { extended: false };
+                self.deadline = now + config.ping_timeout;
+                self.control_frames = 0;
+                Beat::Ping
+            }
+            State::Waiting { .. } => Beat::Dead,
+        }
+    }
+
+    pub(super) fn pong(&mut self, config: &Config, now: Instant) -> Result<(), Flood> {
+        match self.state {
+            State::Waiting { .. } => {
+                self.state = State::Resting;
+                self.deadline = now + config.ping_interval;
+                Ok(())
+            }
+            State::Resting => self.control_frame(config),
+        }
+    }
+
+    pub(super) fn other_packet(&mut self, config: &Config, now: Instant) {
+        if self.state == (State::Waiting { extended: false }) {
+            self.state = State::Waiting { extended: true };
+            self.deadline = now + config.ping_timeout;
+        }
+    }
+
+    pub(super) fn control_frame(&mut self, config: &Config) -> Result<(), Flood> {
+        self.control_frames = self.control_frames.saturating_add(1);
+        if self.control_frames > config.control_frames_max {
+            Err(Flood)
+        } else {
+            Ok(())
+        }
+    }
+}
