@@ -72,7 +72,11 @@ impl Frame {
         buffer[start..payload_from].copy_from_slice(&header[..usize::from(header_len)]);
         // A boxed slice has no spare capacity: what a send queue counts is what it holds.
         let bytes = Bytes::from(buffer.into_boxed_slice()).slice(start..);
-        Frame { bytes, payload_at: header_len, kind: FrameKind::Text }
+        Frame {
+            bytes,
+            payload_at: header_len,
+            kind: FrameKind::Text,
+        }
     }
 
     /// Bytes that are already a websocket control frame, as the websocket library wrote them.
@@ -160,7 +164,11 @@ mod tests {
 
             let mut buffer = vec![0; Frame::HEADER_MAX + 3];
             buffer.resize(buffer.len() + length, b'x');
-            assert_eq!(Frame::text_in_place(buffer, Frame::HEADER_MAX + 3), frame, "length {length}");
+            assert_eq!(
+                Frame::text_in_place(buffer, Frame::HEADER_MAX + 3),
+                frame,
+                "length {length}"
+            );
         }
     }
 }

@@ -55,7 +55,10 @@ impl<T> Acks<T> {
 
 impl<T> Default for Acks<T> {
     fn default() -> Acks<T> {
-        Acks { next: 0, waiting: BTreeMap::new() }
+        Acks {
+            next: 0,
+            waiting: BTreeMap::new(),
+        }
     }
 }
 
@@ -76,7 +79,10 @@ mod tests {
 
     #[test]
     fn outstanding_acks_are_bounded_and_ids_never_clash() {
-        let mut acks = Acks { next: u32::MAX, waiting: BTreeMap::from([(0, 7)]) };
+        let mut acks = Acks {
+            next: u32::MAX,
+            waiting: BTreeMap::from([(0, 7)]),
+        };
         assert_eq!((acks.insert(1), acks.insert(2)), (Ok(u32::MAX), Ok(1)));
         for waiter in acks.len()..Acks::<usize>::OUTSTANDING_MAX {
             acks.insert(waiter).unwrap();

@@ -70,7 +70,10 @@ impl Args {
             let start = scanner.token_start();
             let end = scanner.finish_value(first)?;
             // Both fit: the length of the text does.
-            spans.push(Span { start: start as u32, end: end as u32 });
+            spans.push(Span {
+                start: start as u32,
+                end: end as u32,
+            });
         }
         let text = if scanner.saw_lone_surrogate() {
             let (header, json) = text.split_at(from);
@@ -81,7 +84,11 @@ impl Args {
         if due > 0 {
             placeholder::find(&text[from..], due)?;
         }
-        Ok(Args { text, spans, attachments: None })
+        Ok(Args {
+            text,
+            spans,
+            attachments: None,
+        })
     }
 
     /// Takes the first argument away, as an event's name: its JSON as a range of the text.
@@ -106,7 +113,11 @@ impl Args {
 
     /// No arguments.
     pub fn none() -> Args {
-        Args { text: Utf8Bytes::default(), spans: SmallVec::new(), attachments: None }
+        Args {
+            text: Utf8Bytes::default(),
+            spans: SmallVec::new(),
+            attachments: None,
+        }
     }
 
     /// How many there are.
@@ -128,7 +139,11 @@ impl Args {
     /// One argument. Shares the bytes.
     pub fn get(&self, index: usize) -> Option<Value> {
         let span = *self.spans.get(index)?;
-        Some(Value { text: self.text.clone(), span, attachments: self.attachments.clone() })
+        Some(Value {
+            text: self.text.clone(),
+            span,
+            attachments: self.attachments.clone(),
+        })
     }
 
     /// One argument after the other.
@@ -173,7 +188,13 @@ impl std::str::FromStr for Args {
 impl fmt::Debug for Args {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let bytes: usize = self.spans.iter().map(|span| span.of(&self.text).len()).sum();
-        write!(f, "Args({} of {} bytes, {} attachments)", self.len(), bytes, self.attachments().len())
+        write!(
+            f,
+            "Args({} of {} bytes, {} attachments)",
+            self.len(),
+            bytes,
+            self.attachments().len()
+        )
     }
 }
 
@@ -215,7 +236,14 @@ impl Value {
         } else {
             text
         };
-        Ok(Value { text, span: Span { start: start as u32, end: end as u32 }, attachments: None })
+        Ok(Value {
+            text,
+            span: Span {
+                start: start as u32,
+                end: end as u32,
+            },
+            attachments: None,
+        })
     }
 
     /// The JSON, with placeholders where binary data belongs.

@@ -77,7 +77,12 @@ impl ArgsWriter {
         }
         let body_at = buffer.len();
         buffer.push(b'[');
-        ArgsWriter { buffer, body_at, begun: false, attachments: Attachments::default() }
+        ArgsWriter {
+            buffer,
+            body_at,
+            begun: false,
+            attachments: Attachments::default(),
+        }
     }
 
     /// One argument, by serde.
@@ -92,14 +97,22 @@ impl ArgsWriter {
 
     /// One argument as it was received.
     pub fn value(&mut self, value: &Value) -> Result<(), EncodeError> {
-        self.relay(value.json(), value.attachments(), &mut [None; ATTACHMENTS_MAX as usize])
+        self.relay(
+            value.json(),
+            value.attachments(),
+            &mut [None; ATTACHMENTS_MAX as usize],
+        )
     }
 
     /// Received arguments, which may share attachments.
     fn args(&mut self, args: &Args) -> Result<(), EncodeError> {
         let mut renumbered = [None; ATTACHMENTS_MAX as usize];
         for index in 0..args.len() {
-            self.relay(args.json(index).unwrap_or("null"), args.attachments(), &mut renumbered)?;
+            self.relay(
+                args.json(index).unwrap_or("null"),
+                args.attachments(),
+                &mut renumbered,
+            )?;
         }
         Ok(())
     }
@@ -120,10 +133,14 @@ impl ArgsWriter {
                 let old = usize::from(found.num);
                 let new = match renumbered[old] {
                     Some(new) => new,
-                    None => self.attachments.add(&attachments[old]).ok_or(EncodeError::TooManyAttachments)?,
+                    None => self
+                        .attachments
+                        .add(&attachments[old])
+                        .ok_or(EncodeError::TooManyAttachments)?,
                 };
                 renumbered[old] = Some(new);
-                self.buffer.extend_from_slice(json[copied..found.at.start].as_bytes());
+                self.buffer
+                    .extend_from_slice(json[copied..found.at.start].as_bytes());
                 self.attachments.placeholders += 1;
                 // Writing into a `Vec` doesn't fail.
                 let _ = write_placeholder(&mut self.buffer, new);
@@ -164,7 +181,11 @@ impl ArgsWriter {
     fn refuse_look_alikes(&self) -> Result<(), EncodeError> {
         let json = std::str::from_utf8(&self.buffer[self.body_at..]).map_err(|_| EncodeError::LookAlike)?;
         let found = placeholder::find(json, ATTACHMENTS_MAX).map_err(|_| EncodeError::LookAlike)?;
-        if found.len() == self.attachments.placeholders { Ok(()) } else { Err(EncodeError::LookAlike) }
+        if found.len() == self.attachments.placeholders {
+            Ok(())
+        } else {
+            Err(EncodeError::LookAlike)
+        }
     }
 }
 
@@ -179,7 +200,9 @@ struct Attachments {
 impl Attachments {
     /// Its number in the packet, unless there are too many.
     fn add(&mut self, bytes: &[u8]) -> Option<u8> {
-        let number = u8::try_from(self.frames.len()).ok().filter(|number| *number < ATTACHMENTS_MAX);
+        let number = u8::try_from(self.frames.len())
+            .ok()
+            .filter(|number| *number < ATTACHMENTS_MAX);
         self.too_many |= number.is_none();
         if number.is_some() {
             self.frames.push(Frame::binary(bytes));
@@ -352,4 +375,3 @@ tuples! {
     A 0, B 1, C 2, D 3, E 4, F 5, G 6;
     A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7;
 }
-

@@ -40,7 +40,10 @@ impl<T: DeserializeOwned> FromArg for T {
 
 impl FromArg for Value {
     fn from_arg(args: &Args, index: usize) -> Result<Value, ArgsError> {
-        args.get(index).ok_or_else(|| ArgsError { index, source: serde::de::Error::custom("it is missing") })
+        args.get(index).ok_or_else(|| ArgsError {
+            index,
+            source: serde::de::Error::custom("it is missing"),
+        })
     }
 }
 
@@ -90,7 +93,10 @@ mod tests {
     #[test]
     fn missing_arguments_are_null_and_surplus_ones_ignored() {
         let args: Args = r#"["a",2]"#.parse().unwrap();
-        assert_eq!(args.parse::<(String, u8, Option<u8>)>().unwrap(), ("a".to_owned(), 2, None));
+        assert_eq!(
+            args.parse::<(String, u8, Option<u8>)>().unwrap(),
+            ("a".to_owned(), 2, None)
+        );
         assert_eq!(args.parse::<(String,)>().unwrap(), ("a".to_owned(),));
         assert_eq!(args.parse::<(String, u8, u8)>().unwrap_err().index, 2);
         assert_eq!(args.parse::<(u8,)>().unwrap_err().index, 0);

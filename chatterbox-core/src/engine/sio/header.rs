@@ -66,13 +66,20 @@ impl<'a> Header<'a> {
             let end = rest.bytes().position(|byte| byte == b',').unwrap_or(rest.len());
             namespace = &rest[..end];
             rest = rest.get(end + 1..).unwrap_or("");
-            if namespace.len() > NAMESPACE_BYTES_MAX || namespace.bytes().any(|byte| byte.is_ascii_control()) {
+            if namespace.len() > NAMESPACE_BYTES_MAX || namespace.bytes().any(|byte| byte.is_ascii_control())
+            {
                 return Err(Malformed::Namespace);
             }
         }
 
         let (ack, body) = ack_id(rest)?;
-        Ok(Header { kind, attachments, namespace, ack, body_at: text.len() - body.len() })
+        Ok(Header {
+            kind,
+            attachments,
+            namespace,
+            ack,
+            body_at: text.len() - body.len(),
+        })
     }
 }
 
@@ -108,7 +115,13 @@ mod tests {
 
     fn header(text: &str) -> (Kind, u8, &str, Option<u64>, &str) {
         let header = Header::parse(text).unwrap();
-        (header.kind, header.attachments, header.namespace, header.ack, &text[header.body_at..])
+        (
+            header.kind,
+            header.attachments,
+            header.namespace,
+            header.ack,
+            &text[header.body_at..],
+        )
     }
 
     #[test]
@@ -119,8 +132,14 @@ mod tests {
         assert_eq!(header("0/custom,{}"), (Kind::Connect, 0, "/custom", None, "{}"));
         assert_eq!(header("1/custom,"), (Kind::Disconnect, 0, "/custom", None, ""));
         assert_eq!(header("20[\"a\"]"), (Kind::Event, 0, "/", Some(0), "[\"a\"]"));
-        assert_eq!(header("2/chat?x=1,12[\"a\"]"), (Kind::Event, 0, "/chat?x=1", Some(12), "[\"a\"]"));
-        assert_eq!(header("510-/é,9007199254740992[]"), (Kind::Event, 10, "/é", Some(1 << 53), "[]"));
+        assert_eq!(
+            header("2/chat?x=1,12[\"a\"]"),
+            (Kind::Event, 0, "/chat?x=1", Some(12), "[\"a\"]")
+        );
+        assert_eq!(
+            header("510-/é,9007199254740992[]"),
+            (Kind::Event, 10, "/é", Some(1 << 53), "[]")
+        );
         assert_eq!(header("61-007[]"), (Kind::Ack, 1, "/", Some(7), "[]"));
     }
 

@@ -95,19 +95,31 @@ impl<'a> Scanner<'a> {
         self.skip_white_space();
         if self.expect == Expect::CommaOrEnd && self.peek() == Some(b',') {
             self.at += 1;
-            self.expect = if self.in_object() { Expect::Key } else { Expect::Value };
+            self.expect = if self.in_object() {
+                Expect::Key
+            } else {
+                Expect::Value
+            };
             self.skip_white_space();
         }
         self.token_start = self.at;
         let Some(byte) = self.peek() else {
-            return if self.expect == Expect::Nothing { Ok(None) } else { Err(Malformed::Json) };
+            return if self.expect == Expect::Nothing {
+                Ok(None)
+            } else {
+                Err(Malformed::Json)
+            };
         };
         let token = match (self.expect, byte) {
             (Expect::CommaOrEnd | Expect::KeyOrEnd, b'}') if self.in_object() => self.leave(Token::ObjectEnd),
-            (Expect::CommaOrEnd | Expect::ValueOrEnd, b']') if !self.in_object() => self.leave(Token::ArrayEnd),
+            (Expect::CommaOrEnd | Expect::ValueOrEnd, b']') if !self.in_object() => {
+                self.leave(Token::ArrayEnd)
+            }
             (Expect::Key | Expect::KeyOrEnd, b'"') => self.key()?,
             (Expect::Value | Expect::ValueOrEnd, _) => self.value(byte)?,
-            (Expect::Key | Expect::KeyOrEnd | Expect::CommaOrEnd | Expect::Nothing, _) => return Err(Malformed::Json),
+            (Expect::Key | Expect::KeyOrEnd | Expect::CommaOrEnd | Expect::Nothing, _) => {
+                return Err(Malformed::Json);
+            }
         };
         if token != Token::Key {
             self.token_end = self.at;
@@ -164,7 +176,11 @@ impl<'a> Scanner<'a> {
     }
 
     fn after_value(&mut self) {
-        self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrEnd };
+        self.expect = if self.depth == 0 {
+            Expect::Nothing
+        } else {
+            Expect::CommaOrEnd
+        };
     }
 
     fn key(&mut self) -> Result<Token, Malformed> {
@@ -235,7 +251,11 @@ impl<'a> Scanner<'a> {
         while let Some(b'0'..=b'9') = self.peek() {
             self.at += 1;
         }
-        if self.at == from { Err(Malformed::Json) } else { Ok(()) }
+        if self.at == from {
+            Err(Malformed::Json)
+        } else {
+            Ok(())
+        }
     }
 
     /// From the opening to behind the closing quote.
@@ -243,7 +263,9 @@ impl<'a> Scanner<'a> {
         self.at += 1;
         loop {
             let rest = &self.text[self.at..];
-            let plain = rest.iter().position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
+            let plain = rest
+                .iter()
+                .position(|&byte| byte == b'"' || byte == b'\\' || byte < 0x20);
             self.at += plain.ok_or(Malformed::Json)?;
             match self.text[self.at] {
                 b'"' => {
@@ -304,7 +326,9 @@ impl Escape {
 
 /// The UTF-16 unit of `\uXXXX` at the start of `text`.
 fn unit(text: &[u8]) -> Option<u16> {
-    let [b'\\', b'u', digits @ ..] = text.get(..6)? else { return None };
+    let [b'\\', b'u', digits @ ..] = text.get(..6)? else {
+        return None;
+    };
     digits.iter().try_fold(0, |unit, &digit| {
         let value = char::from(digit).to_digit(16)?;
         Some(unit << 4 | value as u16)
@@ -321,7 +345,11 @@ pub(super) fn repair(json: &str) -> String {
         // The text is checked: every backslash begins an escape within a string.
         let escape = Escape::at(escaped.as_bytes()).unwrap_or(Escape::Short);
         let (sequence, behind) = escaped.split_at_checked(escape.len()).unwrap_or((escaped, ""));
-        repaired.push_str(if escape == Escape::LoneSurrogate { "\\ufffd" } else { sequence });
+        repaired.push_str(if escape == Escape::LoneSurrogate {
+            "\\ufffd"
+        } else {
+            sequence
+        });
         rest = behind;
     }
     repaired.push_str(rest);
@@ -344,15 +372,60 @@ mod tests {
     #[test]
     fn the_grammar_is_that_of_json() {
         for text in [
-            "0", "-0", "1.5e-7", "1e400", " [ ] ", "{}", "[[],{}]", "{\"a\":{\"b\":[1,2]}}", "\"\\u00e9\\n\\/\"", "\"\u{7f}\"",
-            "true", "null", "[false,\"\u{1F600}\"]", "\t\r\n1 ",
+            "0",
+            "-0",
+            "1.5e-7",
+            "1e400",
+            " [ ] ",
+            "{}",
+            "[[],{}]",
+            "{\"a\":{\"b\":[1,2]}}",
+            "\"\\u00e9\\n\\/\"",
+            "\"\u{7f}\"",
+            "true",
+            "null",
+            "[false,\"\u{1F600}\"]",
+            "\t\r\n1 ",
         ] {
             assert_eq!(scan(text), Ok(false), "{text}");
         }
         for text in [
-            "", " ", "01", "+1", ".5", "1.", "1e", "-", "[", "]", "[1,]", "[,1]", "[1 2]", "{\"a\"}", "{\"a\":}", "{\"a\":1,}",
-            "{1:2}", "{\"a\" 1}", "[1}", "{]", "tru", "nul", "\"", "\"\\\"", "\"\\x\"", "\"\\u12\"", "\"\\u12g4\"", "\"\u{1e}\"",
-            "\"\n\"", "1 2", "[] []", "NaN", "Infinity", "'a'", "/**/1", "{\"a\":1]",
+            "",
+            " ",
+            "01",
+            "+1",
+            ".5",
+            "1.",
+            "1e",
+            "-",
+            "[",
+            "]",
+            "[1,]",
+            "[,1]",
+            "[1 2]",
+            "{\"a\"}",
+            "{\"a\":}",
+            "{\"a\":1,}",
+            "{1:2}",
+            "{\"a\" 1}",
+            "[1}",
+            "{]",
+            "tru",
+            "nul",
+            "\"",
+            "\"\\\"",
+            "\"\\x\"",
+            "\"\\u12\"",
+            "\"\\u12g4\"",
+            "\"\u{1e}\"",
+            "\"\n\"",
+            "1 2",
+            "[] []",
+            "NaN",
+            "Infinity",
+            "'a'",
+            "/**/1",
+            "{\"a\":1]",
         ] {
             assert_eq!(scan(text), Err(Malformed::Json), "{text}");
         }

@@ -35,7 +35,10 @@ pub(super) fn find(json: &str, count: u8) -> Result<Vec<Placeholder>, Malformed>
             }
             Token::ObjectStart => {
                 note_value(&mut open, token, text);
-                open.push(Candidate { start: scanner.token_start(), ..Candidate::default() });
+                open.push(Candidate {
+                    start: scanner.token_start(),
+                    ..Candidate::default()
+                });
             }
             // An array between an object and its inner values hides them from it.
             Token::ArrayStart => {
@@ -48,12 +51,18 @@ pub(super) fn find(json: &str, count: u8) -> Result<Vec<Placeholder>, Malformed>
             Token::ObjectEnd => {
                 let Some(object) = open.pop() else { continue };
                 if object.marked {
-                    let num = object.num.filter(|num| *num < count).ok_or(Malformed::Placeholder)?;
+                    let num = object
+                        .num
+                        .filter(|num| *num < count)
+                        .ok_or(Malformed::Placeholder)?;
                     // Those inside of it go with it; they are the last ones found.
                     while found.last().is_some_and(|inner| inner.at.start > object.start) {
                         found.pop();
                     }
-                    found.push(Placeholder { at: object.start..scanner.token_end(), num });
+                    found.push(Placeholder {
+                        at: object.start..scanner.token_end(),
+                        num,
+                    });
                 }
             }
             Token::String | Token::Number | Token::True | Token::False | Token::Null => {
@@ -118,7 +127,10 @@ mod tests {
     use super::*;
 
     fn nums(json: &str, count: u8) -> Result<Vec<(u8, &str)>, Malformed> {
-        Ok(find(json, count)?.into_iter().map(|found| (found.num, &json[found.at])).collect())
+        Ok(find(json, count)?
+            .into_iter()
+            .map(|found| (found.num, &json[found.at]))
+            .collect())
     }
 
     #[test]
@@ -126,7 +138,10 @@ mod tests {
         let first = r#"{"_placeholder":true,"num":0}"#;
         let second = r#"{ "num" : 1 , "x":[{}], "_placeholder" : true }"#;
         assert_eq!(nums(&format!(r#"["a",{first}]"#), 1), Ok(vec![(0, first)]));
-        assert_eq!(nums(&format!(r#"["a",{{"b":[{second},{first}]}}]"#), 2), Ok(vec![(1, second), (0, first)]));
+        assert_eq!(
+            nums(&format!(r#"["a",{{"b":[{second},{first}]}}]"#), 2),
+            Ok(vec![(1, second), (0, first)])
+        );
         let escaped = r#"{"\u005fplaceholder":true,"num":0}"#;
         assert_eq!(nums(escaped, 1), Ok(vec![(0, escaped)]));
         let nested = format!(r#"{{"_placeholder":true,"x":{first},"num":1}}"#);
@@ -150,11 +165,28 @@ mod tests {
     /// CVE-2022-2421.
     #[test]
     fn a_num_that_is_no_index_is_refused() {
-        for num in ["\"splice\"", "\"0\"", "null", "-1", "-0", "1", "256", "0.0", "0e0", "1e400", "[0]", "{}", "true"] {
+        for num in [
+            "\"splice\"",
+            "\"0\"",
+            "null",
+            "-1",
+            "-0",
+            "1",
+            "256",
+            "0.0",
+            "0e0",
+            "1e400",
+            "[0]",
+            "{}",
+            "true",
+        ] {
             let json = format!(r#"[{{"_placeholder":true,"num":{num}}}]"#);
             assert_eq!(nums(&json, 1), Err(Malformed::Placeholder), "{json}");
         }
         assert_eq!(nums(r#"{"_placeholder":true}"#, 1), Err(Malformed::Placeholder));
-        assert_eq!(nums(r#"{"_placeholder":true,"num":0,"num":7}"#, 1), Err(Malformed::Placeholder));
+        assert_eq!(
+            nums(r#"{"_placeholder":true,"num":0,"num":7}"#, 1),
+            Err(Malformed::Placeholder)
+        );
     }
 }

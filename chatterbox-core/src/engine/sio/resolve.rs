@@ -14,7 +14,10 @@ pub(super) fn from_json<T: DeserializeOwned>(json: &str, attachments: &[Bytes]) 
     if attachments.is_empty() {
         return serde_json::from_str(json);
     }
-    T::deserialize(Resolved { value: serde_json::from_str(json)?, attachments })
+    T::deserialize(Resolved {
+        value: serde_json::from_str(json)?,
+        attachments,
+    })
 }
 
 /// A value on its way into a type.
@@ -30,16 +33,15 @@ impl<'a> Resolved<'a> {
         if object.get("_placeholder") != Some(&Value::Bool(true)) {
             return None;
         }
-        self.attachments.get(usize::try_from(object.get("num")?.as_u64()?).ok()?)
+        self.attachments
+            .get(usize::try_from(object.get("num")?.as_u64()?).ok()?)
     }
 
-    fn map<'de, V: Visitor<'de>>(
-        self,
-        object: Map<String, Value>,
-        visitor: V,
-    ) -> Result<V::Value, Error> {
+    fn map<'de, V: Visitor<'de>>(self, object: Map<String, Value>, visitor: V) -> Result<V::Value, Error> {
         let attachments = self.attachments;
-        let entries = object.into_iter().map(|(key, value)| (key, Resolved { value, attachments }));
+        let entries = object
+            .into_iter()
+            .map(|(key, value)| (key, Resolved { value, attachments }));
         let mut entries = MapDeserializer::new(entries);
         let value = visitor.visit_map(&mut entries)?;
         entries.end()?;
@@ -79,7 +81,11 @@ impl<'de> de::Deserializer<'de> for Resolved<'_> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
-        if self.value.is_null() { visitor.visit_none() } else { visitor.visit_some(self) }
+        if self.value.is_null() {
+            visitor.visit_none()
+        } else {
+            visitor.visit_some(self)
+        }
     }
 
     fn deserialize_newtype_struct<V: Visitor<'de>>(
@@ -98,6 +104,18 @@ impl<'de> de::Deserializer<'de> for Resolved<'_> {
         }
     }
 
+    /// Bytes are no text, though they may be UTF-8.
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self.attachment() {
+            Some(bytes) => Err(de::Error::invalid_type(de::Unexpected::Bytes(bytes), &visitor)),
+            None => self.deserialize_any(visitor),
+        }
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        self.deserialize_string(visitor)
+    }
+
     fn deserialize_enum<V: Visitor<'de>>(
         mut self,
         name: &'static str,
@@ -109,13 +127,21 @@ impl<'de> de::Deserializer<'de> for Resolved<'_> {
         };
         let mut entries = std::mem::take(object).into_iter();
         let (Some((variant, value)), None) = (entries.next(), entries.next()) else {
-            return Err(de::Error::custom("expected an object with the variant as its only key"));
+            return Err(de::Error::custom(
+                "expected an object with the variant as its only key",
+            ));
         };
-        visitor.visit_enum(Variant { variant, content: Resolved { value, attachments: self.attachments } })
+        visitor.visit_enum(Variant {
+            variant,
+            content: Resolved {
+                value,
+                attachments: self.attachments,
+            },
+        })
     }
 
     forward_to_deserialize_any! {
-        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct tuple
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char bytes byte_buf unit unit_struct tuple
         tuple_struct map struct identifier ignored_any
     }
 }
@@ -184,7 +210,10 @@ mod tests {
     #[test]
     fn attachments_stand_wherever_a_type_wants_bytes() {
         let attachments = [Bytes::from_static(&[1, 2]), Bytes::from_static(&[3])];
-        let (a, b) = (r#"{"_placeholder":true,"num":0}"#, r#"{"num":1,"_placeholder":true}"#);
+        let (a, b) = (
+            r#"{"_placeholder":true,"num":0}"#,
+            r#"{"num":1,"_placeholder":true}"#,
+        );
         let binary = |index: usize| Binary(attachments[index].clone());
         fn same_type<T>(value: T, _as: &T) -> T {
             value
@@ -199,13 +228,19 @@ mod tests {
         check!(a, binary(0));
         check!(a, vec![1_u8, 2]);
         check!(format!("[{b},{a},{b}]"), vec![binary(1), binary(0), binary(1)]);
-        check!(format!(r#"{{"x":{b}}}"#), BTreeMap::from([("x".to_owned(), binary(1))]));
+        check!(
+            format!(r#"{{"x":{b}}}"#),
+            BTreeMap::from([("x".to_owned(), binary(1))])
+        );
         check!(b, Wrapped(Some(binary(1))));
         check!("null", Wrapped(None));
         check!("\"Empty\"", Shape::Empty);
         check!(format!(r#"{{"One":{a}}}"#), Shape::One(binary(0)));
         check!(format!(r#"{{"Two":[7,{a}]}}"#), Shape::Two(7, vec![1, 2]));
-        let named = Shape::Named { content: binary(1), label: Some("l".to_owned()) };
+        let named = Shape::Named {
+            content: binary(1),
+            label: Some("l".to_owned()),
+        };
         check!(format!(r#"{{"Named":{{"content":{b},"label":"l"}}}}"#), named);
         check!("[1,\"two\",3.5]", (1_u8, "two".to_owned(), 3.5_f64));
         assert!(from_json::<Binary>("[1,2]", &attachments).is_err());

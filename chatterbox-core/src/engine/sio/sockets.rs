@@ -104,8 +104,17 @@ impl Event {
             // Offsets fit: `Args` refused longer texts.
             Name::Written(start as u32..end as u32)
         };
-        let event = Event { namespace, ack, args, name };
-        if is_reserved(event.name()) { Err(Malformed::EventName) } else { Ok(event) }
+        let event = Event {
+            namespace,
+            ack,
+            args,
+            name,
+        };
+        if is_reserved(event.name()) {
+            Err(Malformed::EventName)
+        } else {
+            Ok(event)
+        }
     }
 }
 
@@ -235,9 +244,10 @@ impl Sockets {
     /// False while so much is held for a pending namespace that the client should wait for the answer. A driver that
     /// hands in more events for it loses the connection.
     pub fn is_ready(&self) -> bool {
-        !self.namespaces.iter().any(
-            |entry| matches!(&entry.state, State::Pending(Some(held)) if held.is_full()),
-        )
+        !self
+            .namespaces
+            .iter()
+            .any(|entry| matches!(&entry.state, State::Pending(Some(held)) if held.is_full()))
     }
 
     /// Lets the client into a pending namespace. `socket_id` is public, fresh for each connection and namespace, and
@@ -245,7 +255,10 @@ impl Sockets {
     pub fn accept(&mut self, namespace: NamespaceId, socket_id: &str) -> Option<Accepted> {
         let held = self.end_pending(namespace, State::Joined)?;
         let answer = encode::connected(self.rules.name(namespace), socket_id);
-        Some(Accepted { answer, held: held.map(|held| held.events).unwrap_or_default() })
+        Some(Accepted {
+            answer,
+            held: held.map(|held| held.events).unwrap_or_default(),
+        })
     }
 
     /// Refuses a pending namespace; the connection stays for others. `None` if the client has left in the meantime.
@@ -269,7 +282,10 @@ impl Sockets {
 
     /// The joined namespaces, in the order of their CONNECTs.
     pub fn joined(&self) -> impl Iterator<Item = NamespaceId> + '_ {
-        self.namespaces.iter().filter(|entry| matches!(entry.state, State::Joined)).map(|entry| entry.namespace)
+        self.namespaces
+            .iter()
+            .filter(|entry| matches!(entry.state, State::Joined))
+            .map(|entry| entry.namespace)
     }
 
     /// The rules it was made with.
@@ -285,12 +301,16 @@ impl Sockets {
     }
 
     fn entry(&mut self, namespace: NamespaceId) -> Option<&mut Entry> {
-        self.namespaces.iter_mut().find(|entry| entry.namespace == namespace)
+        self.namespaces
+            .iter_mut()
+            .find(|entry| entry.namespace == namespace)
     }
 
     fn end_pending(&mut self, namespace: NamespaceId, next: State) -> Option<Option<Box<Held>>> {
         let entry = self.entry(namespace)?;
-        let State::Pending(held) = &mut entry.state else { return None };
+        let State::Pending(held) = &mut entry.state else {
+            return None;
+        };
         let held = held.take();
         entry.state = next;
         Some(held)
@@ -304,19 +324,36 @@ impl Sockets {
             Kind::Event | Kind::Ack => {
                 let namespace = self.rules.find(header.namespace).ok_or(CloseReason::ParseError)?;
                 self.entry(namespace).ok_or(CloseReason::ParseError)?;
-                let Header { kind, attachments: due, ack, body_at, .. } = header;
+                let Header {
+                    kind,
+                    attachments: due,
+                    ack,
+                    body_at,
+                    ..
+                } = header;
                 let args = Args::read(text, body_at, due)?;
                 let packet = if kind == Kind::Event {
                     Arrived::Event(Event::read(namespace, ack, args)?)
                 } else {
-                    Arrived::Ack(ReceivedAck { namespace, id: ack.ok_or(Malformed::AckId)?, args })
+                    Arrived::Ack(ReceivedAck {
+                        namespace,
+                        id: ack.ok_or(Malformed::AckId)?,
+                        args,
+                    })
                 };
                 if due == 0 {
                     return self.arrived(namespace, packet);
                 }
                 let deadline = now + self.rules.attachments_within;
                 let attachments = Vec::with_capacity(usize::from(due));
-                self.half = Some(Box::new(Half { namespace, packet, attachments, bytes: 0, due, deadline }));
+                self.half = Some(Box::new(Half {
+                    namespace,
+                    packet,
+                    attachments,
+                    bytes: 0,
+                    due,
+                    deadline,
+                }));
                 Ok(None)
             }
         }
@@ -340,10 +377,17 @@ impl Sockets {
             if self.refusals > REFUSALS_MAX {
                 return Err(CloseReason::Abuse);
             }
-            return Ok(Some(Output::Send(encode::connect_error(header.namespace, "Invalid namespace", None))));
+            return Ok(Some(Output::Send(encode::connect_error(
+                header.namespace,
+                "Invalid namespace",
+                None,
+            ))));
         };
         match self.entry(namespace) {
-            None => self.namespaces.push(Entry { namespace, state: State::Pending(None) }),
+            None => self.namespaces.push(Entry {
+                namespace,
+                state: State::Pending(None),
+            }),
             Some(entry) if matches!(entry.state, State::Shut) => entry.state = State::Pending(None),
             Some(_) => return Err(CloseReason::ParseError),
         }
@@ -357,7 +401,11 @@ impl Sockets {
         let at = self
             .rules
             .find(header.namespace)
-            .and_then(|namespace| self.namespaces.iter().position(|entry| entry.namespace == namespace))
+            .and_then(|namespace| {
+                self.namespaces
+                    .iter()
+                    .position(|entry| entry.namespace == namespace)
+            })
             .ok_or(CloseReason::ParseError)?;
         let Entry { namespace, state } = self.namespaces.remove(at);
         Ok(match state {
@@ -377,7 +425,12 @@ impl Sockets {
             self.half = Some(half);
             return Ok(None);
         }
-        let Half { namespace, mut packet, attachments, .. } = *half;
+        let Half {
+            namespace,
+            mut packet,
+            attachments,
+            ..
+        } = *half;
         match &mut packet {
             Arrived::Event(event) => event.args.attach(attachments),
             Arrived::Ack(ack) => ack.args.attach(attachments),
@@ -387,7 +440,10 @@ impl Sockets {
 
     /// A whole packet; the namespace may have been accepted, refused or shut since its header.
     fn arrived(&mut self, namespace: NamespaceId, packet: Arrived) -> Result<Option<Output>, CloseReason> {
-        let state = self.entry(namespace).map(|entry| &mut entry.state).ok_or(CloseReason::ParseError)?;
+        let state = self
+            .entry(namespace)
+            .map(|entry| &mut entry.state)
+            .ok_or(CloseReason::ParseError)?;
         match (state, packet) {
             (State::Joined, Arrived::Event(event)) => Ok(Some(Output::Event(event))),
             (State::Joined, Arrived::Ack(ack)) => Ok(Some(Output::Ack(ack))),
@@ -401,7 +457,9 @@ impl Sockets {
                 Ok(None)
             }
             // Nothing was asked yet, or crossed our goodbye.
-            (State::Pending(_), Arrived::Ack(_)) | (State::Shut, Arrived::Event(_) | Arrived::Ack(_)) => Ok(None),
+            (State::Pending(_), Arrived::Ack(_)) | (State::Shut, Arrived::Event(_) | Arrived::Ack(_)) => {
+                Ok(None)
+            }
         }
     }
 }

@@ -11,20 +11,42 @@ use crate::engine::sio::{Binary, EncodeError, Value, event_with_ack};
 fn packets_have_the_bytes_of_the_reference() {
     let placeholder = |num| format!(r#"{{"_placeholder":true,"num":{num}}}"#);
     for (packet, expected) in [
-        (event("/", "message-back", &(1, "2", json!({"3": [true]}))), vec![r#"42["message-back",1,"2",{"3":[true]}]"#.to_owned()]),
-        (event("/", "auth", &json!({})), vec![r#"42["auth",{}]"#.to_owned()]),
-        (event("/custom", "none", &()), vec![r#"42/custom,["none"]"#.to_owned()]),
-        (event("/", "odd \"name\"\u{1e}", &()), vec![r#"42["odd \"name\"\u001e"]"#.to_owned()]),
-        (event_with_ack("/", 0, "ask", &vec![1, 2]), vec![r#"420["ask",[1,2]]"#.to_owned()]),
+        (
+            event("/", "message-back", &(1, "2", json!({"3": [true]}))),
+            vec![r#"42["message-back",1,"2",{"3":[true]}]"#.to_owned()],
+        ),
+        (
+            event("/", "auth", &json!({})),
+            vec![r#"42["auth",{}]"#.to_owned()],
+        ),
+        (
+            event("/custom", "none", &()),
+            vec![r#"42/custom,["none"]"#.to_owned()],
+        ),
+        (
+            event("/", "odd \"name\"\u{1e}", &()),
+            vec![r#"42["odd \"name\"\u001e"]"#.to_owned()],
+        ),
+        (
+            event_with_ack("/", 0, "ask", &vec![1, 2]),
+            vec![r#"420["ask",[1,2]]"#.to_owned()],
+        ),
         (ack("/custom", 7, "q"), vec![r#"43/custom,7["q"]"#.to_owned()]),
         (ack("/", 1 << 53, &()), vec!["439007199254740992[]".to_owned()]),
         (
             ack("/", 9, &(Binary::from(vec![1, 2]), vec![Binary::from(vec![3])])),
-            vec![format!("462-9[{},[{}]]", placeholder(0), placeholder(1)), "#0102".to_owned(), "#03".to_owned()],
+            vec![
+                format!("462-9[{},[{}]]", placeholder(0), placeholder(1)),
+                "#0102".to_owned(),
+                "#03".to_owned(),
+            ],
         ),
         (
             event("/", "message-back", &("hé", Binary::from(vec![1, 2, 3, 4]))),
-            vec![format!("451-[\"message-back\",\"hé\",{}]", placeholder(0)), "#01020304".to_owned()],
+            vec![
+                format!("451-[\"message-back\",\"hé\",{}]", placeholder(0)),
+                "#01020304".to_owned(),
+            ],
         ),
     ] {
         assert_eq!(wire(&packet.unwrap()), expected);
@@ -40,18 +62,29 @@ fn what_clients_choke_on_is_not_sent() {
     let blob = || Binary::from(vec![0]);
     let ten: Vec<Binary> = std::iter::repeat_with(blob).take(10).collect();
     assert_eq!(event("/", "x", &ten).unwrap().len(), 11);
-    assert!(matches!(event("/", "x", &(ten, blob())), Err(EncodeError::TooManyAttachments)));
-    assert!(matches!(event("/", "disconnect", &()), Err(EncodeError::ReservedName)));
+    assert!(matches!(
+        event("/", "x", &(ten, blob())),
+        Err(EncodeError::TooManyAttachments)
+    ));
+    assert!(matches!(
+        event("/", "disconnect", &()),
+        Err(EncodeError::ReservedName)
+    ));
     assert!(event("/", "error", &()).is_ok());
     let look_alike = json!({"_placeholder": true, "num": 99});
     assert!(event("/", "x", &look_alike).is_ok());
-    assert!(matches!(event("/", "x", &(look_alike, blob())), Err(EncodeError::LookAlike)));
+    assert!(matches!(
+        event("/", "x", &(look_alike, blob())),
+        Err(EncodeError::LookAlike)
+    ));
 }
 
 #[test]
 fn relayed_arguments_keep_their_bytes_and_share_attachments() {
     let blob: Vec<Message> = vec![
-        message(r#"52-["x",{"b":9007199254740993,"a":1e400},{"_placeholder":true,"num":1},{ "num":0, "_placeholder":true },{"_placeholder":true,"num":1}]"#),
+        message(
+            r#"52-["x",{"b":9007199254740993,"a":1e400},{"_placeholder":true,"num":1},{ "num":0, "_placeholder":true },{"_placeholder":true,"num":1}]"#,
+        ),
         message("#00"),
         message("#01"),
     ];
@@ -68,7 +101,11 @@ fn relayed_arguments_keep_their_bytes_and_share_attachments() {
     assert_eq!(second.as_bytes().unwrap().as_ref(), [0]);
     assert_eq!(
         wire(&event("/", "y", &("first", Binary::from(vec![7]), second)).unwrap()),
-        [r#"452-["y","first",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#, "#07", "#00"]
+        [
+            r#"452-["y","first",{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}]"#,
+            "#07",
+            "#00"
+        ]
     );
     assert_eq!(args.get(0).unwrap().as_bytes(), None);
     let (_, one, two): (Value, Binary, Vec<u8>) = args.parse().unwrap();
@@ -80,8 +117,10 @@ fn receive(messages: Vec<Message>) -> Event {
     let mut game = Game::new(Rules::new(["/"]));
     game.play("> 0");
     game.play("! accept / x");
-    let outputs: Vec<Output> =
-        messages.into_iter().filter_map(|message| game.sockets.handle(message, game.now)).collect();
+    let outputs: Vec<Output> = messages
+        .into_iter()
+        .filter_map(|message| game.sockets.handle(message, game.now))
+        .collect();
     match <[Output; 1]>::try_from(outputs) {
         Ok([Output::Event(event)]) => event,
         other => panic!("{other:?}"),
@@ -98,8 +137,12 @@ fn any_arg() -> impl Strategy<Value = Arg> {
     prop_oneof![
         any::<i64>().prop_map(|number| Arg::Json(number.into())),
         any::<String>().prop_map(|text| Arg::Json(text.into())),
-        prop::collection::vec((any::<String>(), any::<u32>()), 0..4)
-            .prop_map(|entries| Arg::Json(entries.into_iter().map(|(key, value)| (key, json!([value, null]))).collect())),
+        prop::collection::vec((any::<String>(), any::<u32>()), 0..4).prop_map(|entries| Arg::Json(
+            entries
+                .into_iter()
+                .map(|(key, value)| (key, json!([value, null])))
+                .collect()
+        )),
         prop::collection::vec(any::<u8>(), 0..40).prop_map(Arg::Blob),
     ]
 }

@@ -140,15 +140,24 @@ fn events_wait_for_the_admission() {
 
 #[test]
 fn what_is_held_for_an_admission_is_bounded() {
-    for (event, held_max) in [("2[\"x\"]".to_owned(), 16), (format!("2[\"x\",\"{}\"]", "y".repeat(40_000)), 2)] {
+    for (event, held_max) in [
+        ("2[\"x\"]".to_owned(), 16),
+        (format!("2[\"x\",\"{}\"]", "y".repeat(40_000)), 2),
+    ] {
         let mut game = Game::new(Rules::new(["/"]));
         game.play("> 0");
         for _ in 0..held_max {
             assert!(game.sockets.is_ready());
-            assert!(game.sockets.handle(Message::Text(event.as_str().into()), game.now).is_none());
+            assert!(
+                game.sockets
+                    .handle(Message::Text(event.as_str().into()), game.now)
+                    .is_none()
+            );
         }
         assert!(!game.sockets.is_ready());
-        let over = game.sockets.handle(Message::Text(event.as_str().into()), game.now);
+        let over = game
+            .sockets
+            .handle(Message::Text(event.as_str().into()), game.now);
         assert!(matches!(over, Some(Output::Close(CloseReason::TooLarge))));
     }
 }
@@ -200,33 +209,112 @@ fn packets_that_crossed_a_disconnect_are_ignored() {
 fn whatever_the_protocol_does_not_allow_closes() {
     for wrong in [
         // Packets.
-        "", " ", "a", "7", "9[\"x\"]", "-1", "4{\"message\":\"x\"}", "4/custom,{}", "é",
+        "",
+        " ",
+        "a",
+        "7",
+        "9[\"x\"]",
+        "-1",
+        "4{\"message\":\"x\"}",
+        "4/custom,{}",
+        "é",
         // Events.
-        "2", "2{}", "2[]", "2[null]", "2[{\"toString\":1}]", "2[{\"toString\":\"foo\"}]", "2[[\"x\"]]", "2[true]", "2\"x\"",
-        "2[", "2[\"x\"", "2[\"x\",]", "2[\"x\"]]", "2[\"x\"] 1", "2[\"x\",tru]", "2[\"x\",01]", "2[\"x\",\"\u{1e}\"]",
-        "2x[\"x\"]", "2-1[\"x\"]", "2 1[\"x\"]", "29007199254740993[\"x\"]", "2[\"connect\"]", "2[\"connect_error\"]",
-        "2[\"disconnect\"]", "2[\"disconnecting\"]", "2[\"newListener\"]", "2[\"removeListener\"]", "2[\"disc\\u006fnnect\"]",
+        "2",
+        "2{}",
+        "2[]",
+        "2[null]",
+        "2[{\"toString\":1}]",
+        "2[{\"toString\":\"foo\"}]",
+        "2[[\"x\"]]",
+        "2[true]",
+        "2\"x\"",
+        "2[",
+        "2[\"x\"",
+        "2[\"x\",]",
+        "2[\"x\"]]",
+        "2[\"x\"] 1",
+        "2[\"x\",tru]",
+        "2[\"x\",01]",
+        "2[\"x\",\"\u{1e}\"]",
+        "2x[\"x\"]",
+        "2-1[\"x\"]",
+        "2 1[\"x\"]",
+        "29007199254740993[\"x\"]",
+        "2[\"connect\"]",
+        "2[\"connect_error\"]",
+        "2[\"disconnect\"]",
+        "2[\"disconnecting\"]",
+        "2[\"newListener\"]",
+        "2[\"removeListener\"]",
+        "2[\"disc\\u006fnnect\"]",
         // Acks.
-        "3", "3[]", "30", "30{}", "30\"x\"", "30null", "399999999999999999999[]",
+        "3",
+        "3[]",
+        "30",
+        "30{}",
+        "30\"x\"",
+        "30null",
+        "399999999999999999999[]",
         // Namespaces.
-        "0", "0{}", "01", "0[]", "0\"x\"", "0null", "0{", "0{}x", "00{}", "2/custom,[\"x\"]", "3/custom,0[]", "1/custom,",
-        "2/random,[\"x\"]", "1/random,", "1{}", "10", "1[]", "0/custom,[]", "0/cus\u{1}tom,",
+        "0",
+        "0{}",
+        "01",
+        "0[]",
+        "0\"x\"",
+        "0null",
+        "0{",
+        "0{}x",
+        "00{}",
+        "2/custom,[\"x\"]",
+        "3/custom,0[]",
+        "1/custom,",
+        "2/random,[\"x\"]",
+        "1/random,",
+        "1{}",
+        "10",
+        "1[]",
+        "0/custom,[]",
+        "0/cus\u{1}tom,",
         // Attachments: the header alone closes.
-        "5[\"x\"]", "50-[\"x\"]", "511-[\"x\"]", "5-[\"x\"]", "5-1-[\"x\"]", "51.5-[\"x\"]", "51e1-[\"x\"]", "5 1-[\"x\"]",
-        "51000000000-[\"x\"]", "51-", "51-[]", "51-{}", "60-0[]", "611-0[]", "61-[]", "51-/custom,[\"x\"]",
-        "51-[\"x\",{\"_placeholder\":true,\"num\":\"splice\"}]", "51-[\"x\",{\"_placeholder\":true,\"num\":-1}]",
-        "51-[\"x\",{\"_placeholder\":true,\"num\":1}]", "51-[\"x\",{\"_placeholder\":true,\"num\":null}]",
-        "51-[\"x\",{\"_placeholder\":true,\"num\":0.5}]", "51-[\"x\",{\"_placeholder\":true}]",
+        "5[\"x\"]",
+        "50-[\"x\"]",
+        "511-[\"x\"]",
+        "5-[\"x\"]",
+        "5-1-[\"x\"]",
+        "51.5-[\"x\"]",
+        "51e1-[\"x\"]",
+        "5 1-[\"x\"]",
+        "51000000000-[\"x\"]",
+        "51-",
+        "51-[]",
+        "51-{}",
+        "60-0[]",
+        "611-0[]",
+        "61-[]",
+        "51-/custom,[\"x\"]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":\"splice\"}]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":-1}]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":1}]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":null}]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":0.5}]",
+        "51-[\"x\",{\"_placeholder\":true}]",
         "51-[{\"_placeholder\":true,\"num\":0}]",
         // A binary message of nothing.
-        "#", "#0102",
+        "#",
+        "#0102",
     ] {
         let mut game = Game::new(Rules::new(["/", "/custom"]));
         game.play("> 0");
         game.play("! accept / x");
         let output = game.sockets.handle(message(wrong), game.now);
-        assert!(matches!(output, Some(Output::Close(CloseReason::ParseError))), "{wrong}: {output:?}");
-        assert!(game.sockets.handle(message("2[\"x\"]"), game.now).is_none(), "deaf after {wrong}");
+        assert!(
+            matches!(output, Some(Output::Close(CloseReason::ParseError))),
+            "{wrong}: {output:?}"
+        );
+        assert!(
+            game.sockets.handle(message("2[\"x\"]"), game.now).is_none(),
+            "deaf after {wrong}"
+        );
         assert_eq!(game.sockets.poll_timeout(), None, "{wrong}");
     }
 }
@@ -241,14 +329,25 @@ fn depth_is_bounded() {
         let deep = format!("2[\"x\",{}{}]", "[".repeat(levels), "]".repeat(levels));
         let output = game.sockets.handle(message(&deep), game.now);
         assert_eq!(matches!(output, Some(Output::Event(_))), fine, "{levels} levels");
-        assert_eq!(matches!(output, Some(Output::Close(CloseReason::ParseError))), !fine, "{levels} levels");
+        assert_eq!(
+            matches!(output, Some(Output::Close(CloseReason::ParseError))),
+            !fine,
+            "{levels} levels"
+        );
     }
 }
 
 /// PROTOCOL §10: the first packet is a CONNECT; GHSA-55mf-67qm-4wpg for the binary one.
 #[test]
 fn nothing_is_taken_before_connect() {
-    for first in ["2[\"x\"]", "51-[\"x\",{\"_placeholder\":true,\"num\":0}]", "30[]", "1", "#01", "61-0[]"] {
+    for first in [
+        "2[\"x\"]",
+        "51-[\"x\",{\"_placeholder\":true,\"num\":0}]",
+        "30[]",
+        "1",
+        "#01",
+        "61-0[]",
+    ] {
         check(&format!("> {first}\n= closed: parse error\n> 0"));
     }
 }
@@ -270,11 +369,23 @@ fn only_attachments_may_follow_a_binary_header() {
 /// PROTOCOL §9 and §13: a half packet is bounded in bytes and in time.
 #[test]
 fn a_half_packet_is_bounded() {
-    let rules = || Rules { attachment_bytes_max: 4, ..Rules::new(["/"]) };
+    let rules = || Rules {
+        attachment_bytes_max: 4,
+        ..Rules::new(["/"])
+    };
     let begin = "> 0\n= connect /\n! accept / x\n< 40{\"sid\":\"x\"}\n> 52-[\"x\"]\n";
-    check_with(rules(), &format!("{begin}> #0102\n> #0304\n= event / x ( #0102 #0304)\n! wait 6000"));
-    check_with(rules(), &format!("{begin}> #0102\n> #030405\n= closed: too large"));
-    check_with(rules(), &format!("{begin}> #0102\n! wait 4999\n! wait 1\n= closed: parse error\n> #03"));
+    check_with(
+        rules(),
+        &format!("{begin}> #0102\n> #0304\n= event / x ( #0102 #0304)\n! wait 6000"),
+    );
+    check_with(
+        rules(),
+        &format!("{begin}> #0102\n> #030405\n= closed: too large"),
+    );
+    check_with(
+        rules(),
+        &format!("{begin}> #0102\n! wait 4999\n! wait 1\n= closed: parse error\n> #03"),
+    );
 }
 
 /// THREATS B7: a flood of namespaces.
@@ -323,7 +434,10 @@ fn a_megabyte_of_anything_is_settled_in_linear_time() {
         format!("2[\"x\",{}1]", "1,".repeat(mb / 2)),
         format!("2[\"x\",\"{}\"]", "\\ud83d".repeat(mb / 6)),
         format!("2[\"x\",{}1]", "{},".repeat(mb / 3)),
-        format!("51-[\"x\",{}1]", "{\"_placeholder\":true,\"num\":0},".repeat(mb / 30)),
+        format!(
+            "51-[\"x\",{}1]",
+            "{\"_placeholder\":true,\"num\":0},".repeat(mb / 30)
+        ),
         format!("51-[\"x\",{}1]", "[],".repeat(mb / 3)),
         format!("0/{}", "x".repeat(mb)),
         format!("2[\"{}\"]", "\\n".repeat(mb / 2)),
@@ -333,7 +447,12 @@ fn a_megabyte_of_anything_is_settled_in_linear_time() {
         game.play("> 0");
         game.play("! accept / x");
         game.sockets.handle(Message::Text(text.as_str().into()), game.now);
-        assert!(began.elapsed() < Duration::from_secs(2), "{:.40} took {:?}", text, began.elapsed());
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "{:.40} took {:?}",
+            text,
+            began.elapsed()
+        );
     }
 }
 

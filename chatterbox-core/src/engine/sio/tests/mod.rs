@@ -28,13 +28,21 @@ fn check(picture: &str) {
 
 #[track_caller]
 fn check_with(rules: Rules, picture: &str) {
-    let picture: Vec<&str> = picture.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let picture: Vec<&str> = picture
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
     let mut game = Game::new(rules);
     for line in picture.iter().filter(|line| line.starts_with(['>', '!'])) {
         game.play(line);
     }
     let seen: Vec<&str> = game.seen.lines().collect();
-    assert_eq!(seen.join("\n"), picture.join("\n"), "left: what happened, right: the picture");
+    assert_eq!(
+        seen.join("\n"),
+        picture.join("\n"),
+        "left: what happened, right: the picture"
+    );
 }
 
 struct Game {
@@ -46,7 +54,11 @@ struct Game {
 impl Game {
     fn new(rules: Rules) -> Game {
         let now = Instant::now();
-        Game { sockets: Sockets::new(Arc::new(rules)), now, seen: String::new() }
+        Game {
+            sockets: Sockets::new(Arc::new(rules)),
+            now,
+            seen: String::new(),
+        }
     }
 
     fn play(&mut self, line: &str) {
@@ -57,8 +69,11 @@ impl Game {
             return self.output(output);
         }
         let mut words = rest.splitn(3, ' ');
-        let (verb, of, what) =
-            (words.next().unwrap_or(""), words.next().unwrap_or(""), words.next().unwrap_or(""));
+        let (verb, of, what) = (
+            words.next().unwrap_or(""),
+            words.next().unwrap_or(""),
+            words.next().unwrap_or(""),
+        );
         match verb {
             "wait" => {
                 self.now += Duration::from_millis(of.parse().unwrap());
@@ -119,7 +134,10 @@ impl Game {
         let rules = self.sockets.rules().clone();
         let asked = event.ack.map(|id| format!(" ack {id}")).unwrap_or_default();
         let (namespace, name) = (rules.name(event.namespace), event.name());
-        self.see(&format!("= event {namespace} {name} {}{asked}", picture(&event.args)));
+        self.see(&format!(
+            "= event {namespace} {name} {}{asked}",
+            picture(&event.args)
+        ));
     }
 
     fn output(&mut self, output: Option<Output>) {
@@ -169,11 +187,16 @@ fn wire(packet: &Packet) -> Vec<String> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::from("#"), |text, byte| text + &format!("{byte:02x}"))
+    bytes
+        .iter()
+        .fold(String::from("#"), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn picture(args: &Args) -> String {
-    let mut text = (0..args.len()).map(|index| args.json(index).unwrap()).collect::<Vec<_>>().join(" ");
+    let mut text = (0..args.len())
+        .map(|index| args.json(index).unwrap())
+        .collect::<Vec<_>>()
+        .join(" ");
     for bytes in args.attachments() {
         write!(text, " {}", hex(bytes)).unwrap();
     }
