@@ -131,6 +131,11 @@ id_types! {
     TokenId,
 }
 
+impl UserId {
+    /// The server itself, as the author of what operators do.
+    pub const SERVER: UserId = UserId(RawId([0; 12]));
+}
+
 /// Where ids come from. Ids of one source never repeat, and grow with time to the second.
 pub trait IdSource: Send + Sync {
     /// The next id.

@@ -1,3 +1,68 @@
-//! Use cases: what the chat does, one file an area. They decide; layers and the log carry out.
+//! Use cases: what the chat does, one file an area.
+//!
+//! Each is a command with a typed reply ([`call::UseCase`]). It decides on stored state and answers with an
+//! [`Outcome`]: the reply, and effects as data. It never publishes, queues or spawns; the layers of [`crate::stack`]
+//! and the append path of [`crate::log`] do.
 
+pub mod call;
 pub mod jobs;
+pub mod messages;
+pub mod outcome;
+pub mod presence;
+pub mod rooms;
+
+use std::sync::Arc;
+
+pub use call::{Actor, Call, Caller, Command, Principal, Reply, Turn, UseCase};
+pub use outcome::{Effect, EndReason, Outcome, Signal};
+
+pub use crate::error::{Error, FieldError};
+
+use crate::clock::Clock;
+use crate::ids::IdSource;
+use crate::log::Log;
+use crate::ports::audience::Audience;
+use crate::ports::storage::Stores;
+use crate::views::Names;
+
+/// What use cases decide with.
+pub struct App {
+    /// Durable state.
+    pub stores: Stores,
+    /// The append path of all conversations.
+    pub log: Log,
+    /// Stamps.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn IdSource>,
+    /// Who listens.
+    pub audience: Arc<dyn Audience>,
+    /// Public users by id.
+    pub names: Names,
+    /// Rooms by name and their members, as far as they are in use.
+    pub rooms: rooms::Directory,
+    /// How much of everything one may have.
+    pub quotas: Quotas,
+}
+
+/// How much of everything one may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Quotas {
+    /// Rooms a user may make.
+    pub rooms_made_max: u64,
+    /// Rooms a user may be in.
+    pub rooms_joined_max: u64,
+    /// Members of a conversation above which joins, typing and receipts are not told to everyone
+    /// (SPEC.md section 1, Large audiences).
+    pub audience_large: u64,
+}
+
+impl Default for Quotas {
+    fn default() -> Quotas {
+        Quotas {
+            rooms_made_max: 50,
+            rooms_joined_max: 500,
+            audience_large: 200,
+        }
+    }
+}

@@ -4,6 +4,7 @@
 pub mod conversation;
 pub mod entry;
 pub mod limits;
+pub mod message;
 pub mod profile;
 pub mod rule;
 pub mod session;

@@ -4,6 +4,7 @@
 //! knows a runtime, so all of it is tested without sockets or sleeps and fuzzed as sequences of operations.
 //! The drivers that move the bytes are in [`crate::realtime`].
 
+pub mod chat;
 pub mod close;
 pub mod eio;
 pub mod frame;

@@ -10,9 +10,11 @@
 //!
 //! [`CloseReason::SlowReader`]: crate::engine::CloseReason::SlowReader
 
+mod channel;
 mod link;
 mod registry;
 
+pub use channel::Channel;
 #[cfg(any(test, feature = "testkit"))]
 pub use link::Detached;
 pub use link::{ConnectionId, Link, WeakLink};

@@ -4,6 +4,7 @@
 //! may happen twice. Each has an in-memory twin in [`crate::memory`] and a conformance suite in `testkit`; every
 //! adapter, ours or a third party's, passes the same named tests.
 
+pub mod audience;
 pub mod bus;
 pub mod presence;
 pub mod queue;

@@ -1,0 +1,216 @@
+//! The command language: HTTP request, socket event and CLI subcommand each become one [`Call`].
+
+use std::future::Future;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, Error, Outcome, messages, presence, rooms};
+use crate::ids::{SessionId, UserId};
+use crate::views;
+
+/// Who calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Actor {
+    /// Nobody we know.
+    Nobody,
+    /// A user with a living session.
+    User(Principal),
+    /// Somebody at the server itself: the CLI, the start-up.
+    Operator,
+}
+
+/// A user and the session they come with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Principal {
+    /// Who.
+    pub user: UserId,
+    /// By which login.
+    pub session: SessionId,
+}
+
+impl Actor {
+    /// The user, or the refusal for everyone else.
+    pub fn user(&self) -> Result<Principal, Error> {
+        match self {
+            Actor::User(principal) => Ok(*principal),
+            Actor::Nobody | Actor::Operator => Err(Error::Unauthenticated("log in first")),
+        }
+    }
+
+    /// Lets only the operator through.
+    pub fn operator(&self) -> Result<(), Error> {
+        match self {
+            Actor::Operator => Ok(()),
+            Actor::Nobody | Actor::User(_) => Err(Error::Forbidden("only the operator may do this")),
+        }
+    }
+}
+
+/// One thing somebody wants.
+#[derive(Debug)]
+pub struct Call {
+    /// Who.
+    pub actor: Actor,
+    /// From which address, where there is one.
+    pub address: Option<IpAddr>,
+    /// What.
+    pub command: Command,
+    /// Lets the caller's next call begin; see [`Turn`].
+    pub turn: Turn,
+    /// Set by the rate limit for a command that may be a retry of one already done: it is answered if it is, and
+    /// refused with this otherwise (S-088: a retry is looked up before limits may refuse it).
+    pub denied: Option<Error>,
+}
+
+impl Call {
+    /// A call of `actor`.
+    pub fn new(actor: Actor, command: impl Into<Command>) -> Call {
+        Call {
+            actor,
+            address: None,
+            command: command.into(),
+            turn: Turn::default(),
+            denied: None,
+        }
+    }
+
+    /// With the address it comes from.
+    pub fn from_address(mut self, address: Option<IpAddr>) -> Call {
+        self.address = address;
+        self
+    }
+}
+
+/// The order of calls on one socket: the next one begins when this one has ended or passed its turn. A send passes it
+/// once it is submitted, so that up to 32 sends wait for their commit together and still are in order (SPEC.md
+/// section 1).
+#[derive(Debug, Clone, Default)]
+pub struct Turn(Arc<AtomicBool>);
+
+impl Turn {
+    /// Lets the next call begin.
+    pub fn pass(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    /// Whether the next call may begin.
+    pub fn has_passed(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}
+
+/// A command with a typed reply. The implementation decides; it never publishes, queues or spawns.
+pub trait UseCase: Into<Command> + Send + 'static {
+    /// What its caller gets.
+    type Reply: TryFrom<Reply, Error = WrongReply> + Into<Reply> + Send + 'static;
+
+    /// Runs it for `by`.
+    fn run(self, app: &App, by: Caller) -> impl Future<Output = Result<Outcome<Self::Reply>, Error>> + Send;
+}
+
+/// What a use case learns about its caller.
+#[derive(Debug)]
+pub struct Caller {
+    /// Who.
+    pub actor: Actor,
+    /// From which address, where there is one.
+    pub address: Option<IpAddr>,
+    /// See [`Call::turn`].
+    pub turn: Turn,
+    /// See [`Call::denied`].
+    pub denied: Option<Error>,
+}
+
+/// A reply of another command than the one called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the stack answered with the reply of another command")]
+pub struct WrongReply;
+
+macro_rules! commands {
+    ($($(#[$doc:meta])* $name:ident: $command:ty => $reply:ty,)*) => {
+        /// Everything the chat can be asked. Its JSON form is what the control socket speaks:
+        /// `{"command":"createRoom", …}`.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(tag = "command", rename_all = "camelCase")]
+        pub enum Command {
+            $($(#[$doc])* $name($command),)*
+        }
+
+        /// The replies, one for each command.
+        #[derive(Debug, Clone, Serialize)]
+        #[serde(untagged)]
+        pub enum Reply {
+            $($(#[$doc])* $name($reply),)*
+        }
+
+        impl Command {
+            /// Name for logs and metrics.
+            pub fn name(&self) -> &'static str {
+                match self { $(Command::$name(_) => stringify!($name),)* }
+            }
+        }
+
+        $(
+            impl From<$command> for Command {
+                fn from(command: $command) -> Command {
+                    Command::$name(command)
+                }
+            }
+
+            impl From<$reply> for Reply {
+                fn from(reply: $reply) -> Reply {
+                    Reply::$name(reply)
+                }
+            }
+
+            impl TryFrom<Reply> for $reply {
+                type Error = WrongReply;
+                fn try_from(reply: Reply) -> Result<$reply, WrongReply> {
+                    match reply {
+                        Reply::$name(reply) => Ok(reply),
+                        _ => Err(WrongReply),
+                    }
+                }
+            }
+        )*
+
+        impl App {
+            /// Decides a call. The layers of [`crate::stack`] stand around this.
+            pub async fn decide(&self, call: Call) -> Result<Outcome<Reply>, Error> {
+                let Call { actor, address, command, turn, denied } = call;
+                let caller = Caller { actor, address, turn, denied };
+                match command {
+                    $(Command::$name(command) => {
+                        command.run(self, caller).await.map(|outcome| outcome.map(Reply::from))
+                    })*
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    /// Make a room (S-076).
+    CreateRoom: rooms::CreateRoom => rooms::RoomCreated,
+    /// List rooms (S-074).
+    ListRooms: rooms::ListRooms => rooms::RoomList,
+    /// Look at one room (S-075).
+    GetRoom: rooms::GetRoom => views::RoomView,
+    /// Become a member of a room (S-084).
+    JoinRoom: rooms::JoinRoom => rooms::RoomJoined,
+    /// End the membership (S-085).
+    LeaveRoom: rooms::LeaveRoom => rooms::RoomLeft,
+    /// Close a room for good.
+    ArchiveRoom: rooms::ArchiveRoom => rooms::RoomArchived,
+    /// Write to a room (S-086, S-088).
+    SendRoomMessage: messages::SendRoomMessage => messages::MessageSent,
+    /// Read a room's messages (S-077).
+    RoomHistory: messages::RoomHistory => messages::MessagePage,
+    /// A connection of a user came up (S-007).
+    Connect: presence::Connect => presence::Connected,
+    /// A connection of a user ended.
+    Disconnect: presence::Disconnect => presence::Disconnected,
+}

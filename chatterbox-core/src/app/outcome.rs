@@ -1,0 +1,121 @@
+//! What a use case answers: the reply to its caller, and what should happen besides, as data.
+
+use crate::app::jobs::Job;
+use crate::domain::conversation::RoomName;
+use crate::ids::{ConversationId, SessionId, UserId};
+
+/// The reply and the effects of a call. Layers carry the effects out (DESIGN.md section 2).
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome<R> {
+    /// For the caller.
+    pub reply: R,
+    /// For the layers.
+    pub effects: Vec<Effect>,
+}
+
+impl<R> Outcome<R> {
+    /// A reply without effects.
+    pub fn of(reply: R) -> Outcome<R> {
+        Outcome {
+            reply,
+            effects: Vec::new(),
+        }
+    }
+
+    /// With one effect more.
+    pub fn with(mut self, effect: Effect) -> Outcome<R> {
+        self.effects.push(effect);
+        self
+    }
+
+    /// The same effects with another reply.
+    pub fn map<S>(self, change: impl FnOnce(R) -> S) -> Outcome<S> {
+        Outcome {
+            reply: change(self.reply),
+            effects: self.effects,
+        }
+    }
+}
+
+/// Something that should happen because of a call and is not an entry of a log.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Effect {
+    /// An event for everyone who watches a conversation, on every node.
+    Publish {
+        /// Whose watchers hear it.
+        conversation: ConversationId,
+        /// What they hear.
+        event: Signal,
+    },
+    /// These sessions have ended: their sockets close, on every node (S-054).
+    EndSessions {
+        /// Which.
+        sessions: Vec<SessionId>,
+        /// Told to the clients.
+        reason: EndReason,
+    },
+    /// A connection of this user came up on this node.
+    Arrived(UserId),
+    /// A connection of this user on this node ended.
+    Left(UserId),
+    /// A job to be done.
+    Enqueue(Job),
+    /// Something the operator's audit log should hold.
+    Audit {
+        /// What happened, in a few words.
+        what: &'static str,
+        /// To whom.
+        user: UserId,
+    },
+}
+
+/// Events that are not entries of a log: nobody misses them after a reconnect.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// S-099.
+    UserJoinedRoom {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        user: UserId,
+        /// Members now.
+        members: u64,
+    },
+    /// S-100.
+    UserLeftRoom {
+        /// Which room.
+        room: RoomName,
+        /// Who.
+        user: UserId,
+        /// Members now.
+        members: u64,
+    },
+}
+
+/// Why sessions were ended, as `session-ended` tells it (SPEC.md section 1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EndReason {
+    /// Logged out here or elsewhere.
+    LoggedOut,
+    /// Ended by the user, an administrator or the theft of a refresh token.
+    Revoked,
+    /// The access token passed its time without a new one.
+    Expired,
+    /// The account was suspended.
+    Suspended,
+    /// No valid token within the time for it.
+    NotAuthenticated,
+}
+
+impl EndReason {
+    /// As clients read it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            EndReason::LoggedOut => "logged-out",
+            EndReason::Revoked => "revoked",
+            EndReason::Expired => "expired",
+            EndReason::Suspended => "suspended",
+            EndReason::NotAuthenticated => "not-authenticated",
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Connections coming and going (S-007).
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, Caller, Effect, Error, Outcome, UseCase};
+
+/// A connection of the calling user came up.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Connect {}
+
+/// Taken note of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Connected {}
+
+impl UseCase for Connect {
+    type Reply = Connected;
+
+    async fn run(self, _app: &App, by: Caller) -> Result<Outcome<Connected>, Error> {
+        let principal = by.actor.user()?;
+        Ok(Outcome::of(Connected {}).with(Effect::Arrived(principal.user)))
+    }
+}
+
+/// A connection of the calling user ended.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Disconnect {}
+
+/// Taken note of.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Disconnected {}
+
+impl UseCase for Disconnect {
+    type Reply = Disconnected;
+
+    async fn run(self, _app: &App, by: Caller) -> Result<Outcome<Disconnected>, Error> {
+        let principal = by.actor.user()?;
+        Ok(Outcome::of(Disconnected {}).with(Effect::Left(principal.user)))
+    }
+}

@@ -1,0 +1,214 @@
+use serde::{Deserialize, Serialize};
+
+use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
+use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
+use crate::domain::entry::{EntryKind, SettingsChange};
+use crate::ids::{ConversationId, EntryId, UserId};
+use crate::log::Proposal;
+use crate::ports::storage::CreatedRoom;
+use crate::views::RoomView;
+
+/// Most code points of a room's description.
+const DESCRIPTION_CHARS_MAX: usize = 250;
+
+/// Makes a room (S-076). The caller becomes its moderator; the operator's rooms have none.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CreateRoom {
+    /// Its unique name.
+    pub name: String,
+    /// What it is about.
+    #[serde(default)]
+    pub description: Option<String>,
+}
+
+/// The room that was made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RoomCreated {
+    /// The room.
+    #[serde(flatten)]
+    pub room: RoomView,
+}
+
+impl UseCase for CreateRoom {
+    type Reply = RoomCreated;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomCreated>, Error> {
+        let creator = match by.actor {
+            Actor::Operator => None,
+            Actor::User(_) | Actor::Nobody => Some(by.actor.user()?.user),
+        };
+        let name = RoomName::parse(&self.name).map_err(|error| Error::invalid("name", error.to_string()))?;
+        let room = NewRoom {
+            id: ConversationId::new(&*app.ids),
+            name,
+            description: description(self.description)?,
+            creator,
+            created_at: app.clock.now(),
+        };
+        match app
+            .stores
+            .conversations
+            .create_room(room, app.quotas.rooms_made_max)
+            .await?
+        {
+            CreatedRoom::Created(conversation) => {
+                let members = u64::from(creator.is_some());
+                let summary = RoomSummary {
+                    conversation,
+                    members,
+                    joined: creator.is_some(),
+                };
+                let room = RoomView::new(&summary, 0).ok_or(Error::NotFound("room"))?;
+                Ok(Outcome::of(RoomCreated { room }))
+            }
+            CreatedRoom::NameTaken(_) => Err(Error::DuplicateRoom),
+            CreatedRoom::TooMany => Err(Error::QuotaExceeded("you have made as many rooms as allowed")),
+        }
+    }
+}
+
+fn description(text: Option<String>) -> Result<Option<String>, Error> {
+    let Some(text) = text else { return Ok(None) };
+    let kept: String = text.chars().filter(|char| !char.is_control()).collect();
+    let trimmed = kept.trim();
+    if trimmed.chars().count() > DESCRIPTION_CHARS_MAX {
+        return Err(Error::invalid(
+            "description",
+            format!("at most {DESCRIPTION_CHARS_MAX} code points"),
+        ));
+    }
+    Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
+}
+
+/// Lists the rooms that are open, in order of name (S-074).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ListRooms {
+    /// Those behind this name.
+    #[serde(default)]
+    pub after: Option<RoomName>,
+    /// At most so many, 1 to 100.
+    pub limit: usize,
+}
+
+/// A page of rooms.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomList {
+    /// The rooms.
+    pub items: Vec<RoomView>,
+    /// Whether there are more behind the last.
+    pub has_more: bool,
+}
+
+impl UseCase for ListRooms {
+    type Reply = RoomList;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomList>, Error> {
+        let limit = self.limit.clamp(1, 100);
+        let page = app
+            .stores
+            .conversations
+            .rooms(viewer(&by.actor)?, self.after.as_ref(), limit)
+            .await?;
+        let items = page
+            .rooms
+            .iter()
+            .filter_map(|room| RoomView::new(room, watchers(app, room)))
+            .collect();
+        Ok(Outcome::of(RoomList {
+            items,
+            has_more: page.has_more,
+        }))
+    }
+}
+
+/// Looks at one room (S-075).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetRoom {
+    /// Its name.
+    pub name: String,
+}
+
+impl UseCase for GetRoom {
+    type Reply = RoomView;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomView>, Error> {
+        let viewer = viewer(&by.actor)?;
+        let id = app.rooms.id_of(&self.name).await?;
+        view(app, id, viewer).await.map(Outcome::of)
+    }
+}
+
+/// Closes a room for good: readable, but nothing is added. For operators.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ArchiveRoom {
+    /// Its name.
+    pub name: String,
+}
+
+/// It is closed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomArchived {
+    /// False if it was closed before.
+    pub changed: bool,
+}
+
+impl UseCase for ArchiveRoom {
+    type Reply = RoomArchived;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomArchived>, Error> {
+        by.actor.operator()?;
+        let id = app.rooms.id_of(&self.name).await?;
+        let posted = app.log.submit(
+            id,
+            Proposal {
+                id: EntryId::new(&*app.ids),
+                sender: UserId::SERVER,
+                client_message_id: None,
+                decide: Box::new(|state| {
+                    if state.conversation.archived {
+                        return Err(Error::Gone("the room is closed"));
+                    }
+                    let change = SettingsChange {
+                        archived: Some(true),
+                        ..SettingsChange::default()
+                    };
+                    Ok(EntryKind::Settings(change))
+                }),
+            },
+        )?;
+        match posted.await {
+            Ok(_) => Ok(Outcome::of(RoomArchived { changed: true })),
+            Err(Error::Gone(_)) => Ok(Outcome::of(RoomArchived { changed: false })),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// The room as `viewer` sees it.
+pub(super) async fn view(app: &App, id: ConversationId, viewer: Option<UserId>) -> Result<RoomView, Error> {
+    let summary = app
+        .stores
+        .conversations
+        .room_summary(id, viewer)
+        .await?
+        .ok_or(Error::NotFound("room"))?;
+    RoomView::new(&summary, watchers(app, &summary)).ok_or(Error::NotFound("room"))
+}
+
+fn watchers(app: &App, room: &RoomSummary) -> u64 {
+    app.audience.watchers(room.conversation.id)
+}
+
+fn viewer(actor: &Actor) -> Result<Option<UserId>, Error> {
+    match actor {
+        Actor::User(principal) => Ok(Some(principal.user)),
+        Actor::Operator => Ok(None),
+        Actor::Nobody => Err(Error::Unauthenticated("log in first")),
+    }
+}

@@ -1,0 +1,124 @@
+use serde::{Deserialize, Serialize};
+
+use super::manage;
+use crate::app::{App, Caller, Effect, Error, Outcome, Signal, UseCase};
+use crate::domain::conversation::RoomName;
+use crate::ids::ConversationId;
+use crate::ports::storage::JoinedRoom;
+use crate::views::RoomView;
+
+/// Makes the caller a member of a room; idempotent (S-084). Watching it is the socket's own affair.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinRoom {
+    /// Its name.
+    pub room_name: String,
+}
+
+/// The caller is a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomJoined {
+    /// The room.
+    pub room: RoomView,
+}
+
+impl UseCase for JoinRoom {
+    type Reply = RoomJoined;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomJoined>, Error> {
+        let user = by.actor.user()?.user;
+        let id = app.rooms.id_of(&self.room_name).await?;
+        let room = manage::view(app, id, Some(user)).await?;
+        if room.joined {
+            return Ok(Outcome::of(RoomJoined { room }));
+        }
+        if app.log.state(id).await?.conversation.archived {
+            return Err(Error::Gone("the room is closed"));
+        }
+        let joined = app
+            .stores
+            .conversations
+            .join_room(id, user, app.clock.now(), app.quotas.rooms_joined_max)
+            .await?;
+        let JoinedRoom::Joined { first, members } = joined else {
+            return Err(Error::QuotaExceeded("you are in as many rooms as allowed"));
+        };
+        let event = |room| Signal::UserJoinedRoom { room, user, members };
+        let effects = tell_watchers(app, first, members, id, &room.name, event);
+        let room = RoomView {
+            member_count: members,
+            joined: true,
+            ..room
+        };
+        Ok(Outcome {
+            reply: RoomJoined { room },
+            effects,
+        })
+    }
+}
+
+/// Ends the caller's membership; not being a member is fine (S-085).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaveRoom {
+    /// Its name.
+    pub room_name: String,
+}
+
+/// The caller is not a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RoomLeft {
+    /// The room.
+    #[serde(skip)]
+    pub conversation: ConversationId,
+    /// Its name.
+    pub room_name: String,
+    /// Members now.
+    pub member_count: u64,
+}
+
+impl UseCase for LeaveRoom {
+    type Reply = RoomLeft;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomLeft>, Error> {
+        let user = by.actor.user()?.user;
+        let id = app.rooms.id_of(&self.room_name).await?;
+        let left = app.stores.conversations.leave_room(id, user).await?;
+        app.rooms.forget_member(id, user);
+        let name = RoomName::look_up(&self.room_name).ok_or(Error::NotFound("room"))?;
+        let event = |room| Signal::UserLeftRoom {
+            room,
+            user,
+            members: left.members,
+        };
+        let effects = tell_watchers(app, left.was_member, left.members, id, name.as_str(), event);
+        let reply = RoomLeft {
+            conversation: id,
+            room_name: name.to_string(),
+            member_count: left.members,
+        };
+        Ok(Outcome { reply, effects })
+    }
+}
+
+/// The event for everyone in the room, if something changed and the room is not too large for it.
+fn tell_watchers(
+    app: &App,
+    changed: bool,
+    members: u64,
+    conversation: ConversationId,
+    name: &str,
+    event: impl FnOnce(RoomName) -> Signal,
+) -> Vec<Effect> {
+    match RoomName::look_up(name) {
+        Some(room) if changed && members <= app.quotas.audience_large => {
+            vec![Effect::Publish {
+                conversation,
+                event: event(room),
+            }]
+        }
+        _ => Vec::new(),
+    }
+}

@@ -1,0 +1,28 @@
+//! The append path of conversations, and the way of their entries to the sockets that watch.
+//!
+//! ```text
+//! submit ─▶ lane of the conversation ─▶ decide on the state at the head ─▶ store's append (a batch, one in flight)
+//!              (sequencer.rs)                        ▲                          │ Moved: apply what came between,
+//!                                                    └──────────────────────────┘ decide again
+//!                                                                               │ At: durable
+//!           acks are released ◀── announce: encode once ─▶ deliveries in order ─▶ hub ─▶ sockets
+//!                                  (announce.rs)  └─▶ bus ─▶ other nodes' relay ─▶ deliveries in order ─▶ …
+//!                                                     (envelope.rs, relay.rs)       (delivery.rs)
+//! ```
+//! An ack means durable (I1). A conversation's entries reach every socket in order of `seq`, once (I3): deliveries
+//! hold back what comes early and read from the log what did not come at all, so the bus may lose and disorder.
+
+mod announce;
+mod batch;
+mod delivery;
+mod envelope;
+mod relay;
+mod sequencer;
+mod state;
+
+pub use announce::{Announcement, Announcer, Encoder};
+pub use delivery::Deliveries;
+pub use envelope::{Envelope, UnknownEnvelope};
+pub use relay::{Outgoing, Relay};
+pub use sequencer::{Decide, Log, Posted, Proposal, Receipt};
+pub use state::State;

@@ -1,0 +1,172 @@
+//! Between this node and the others: what goes out over the bus, and what comes in.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::announce::Announcement;
+use super::delivery::Deliveries;
+use super::envelope::Envelope;
+use crate::app::EndReason;
+use crate::engine::Packet;
+use crate::hub::{Channel, Delivery, Hub};
+use crate::ids::{ConversationId, SessionId};
+use crate::ports::bus::{Bus, BusEvent};
+use crate::tasks::Tasks;
+
+/// The bus channel that every node listens to.
+const EVERY_NODE: &str = "nodes";
+/// Publications and subscriptions that wait for the bus; above, they are dropped and the log heals.
+const WAITING_MAX: usize = 4096;
+/// How often heads are compared.
+const COMPARE_EVERY: Duration = Duration::from_secs(30);
+
+enum Order {
+    Publish { channel: String, envelope: Envelope },
+    StopListening { channel: String },
+}
+
+/// Hands envelopes to the bus, in order, without ever waiting for it.
+#[derive(Clone)]
+pub struct Outgoing {
+    orders: mpsc::Sender<Order>,
+    bus: Arc<dyn Bus>,
+}
+
+impl Outgoing {
+    pub(super) fn entries(&self, announcement: &Announcement) {
+        self.publish(
+            channel(announcement.conversation),
+            Envelope::Entries(announcement.clone()),
+        );
+    }
+
+    /// An event for the watchers of a conversation on other nodes.
+    pub fn signal(&self, conversation: ConversationId, packet: Packet) {
+        self.publish(channel(conversation), Envelope::Signal { conversation, packet });
+    }
+
+    /// Sessions have ended; every node looks for their sockets.
+    pub fn end_sessions(&self, sessions: Vec<SessionId>, reason: EndReason) {
+        self.publish(EVERY_NODE.to_owned(), Envelope::EndSessions { reason, sessions });
+    }
+
+    /// Hears what happens in a conversation elsewhere, from when it returns.
+    pub(super) async fn listen(&self, conversation: ConversationId) {
+        if let Err(error) = self.bus.subscribe(&channel(conversation)).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the bus took no subscription; the conversation is followed by comparing heads"
+            );
+        }
+    }
+
+    pub(super) fn stop_listening(&self, conversation: ConversationId) {
+        self.order(Order::StopListening {
+            channel: channel(conversation),
+        });
+    }
+
+    fn publish(&self, channel: String, envelope: Envelope) {
+        self.order(Order::Publish { channel, envelope });
+    }
+
+    fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            tracing::debug!("the bus is slower than its queue; an envelope was dropped and will be healed");
+        }
+    }
+}
+
+/// The tasks that move envelopes, and the comparison of heads.
+pub struct Relay {
+    bus: Arc<dyn Bus>,
+    orders: mpsc::Receiver<Order>,
+}
+
+impl Relay {
+    /// A relay and the handle that feeds it.
+    pub fn new(bus: Arc<dyn Bus>) -> (Relay, Outgoing) {
+        let (sender, orders) = mpsc::channel(WAITING_MAX);
+        (
+            Relay {
+                bus: bus.clone(),
+                orders,
+            },
+            Outgoing { orders: sender, bus },
+        )
+    }
+
+    /// Starts the relay's tasks. Ended sessions are handed to `end_sessions`.
+    pub fn start(
+        self,
+        tasks: &Tasks,
+        hub: Arc<Hub<Channel>>,
+        deliveries: Arc<Deliveries>,
+        end_sessions: impl Fn(&[SessionId], EndReason) + Send + 'static,
+    ) {
+        let Relay { bus, mut orders } = self;
+        let incoming = bus.events();
+        let publisher = bus.clone();
+        tasks.spawn_until_stopped(async move {
+            while let Some(order) = orders.recv().await {
+                let result = match order {
+                    Order::Publish { channel, envelope } => {
+                        publisher.publish(&channel, envelope.encode()).await
+                    }
+                    Order::StopListening { channel } => publisher.unsubscribe(&channel).await,
+                };
+                if let Err(error) = result {
+                    tracing::debug!(
+                        error = &error as &dyn std::error::Error,
+                        "the bus is away; the log heals"
+                    );
+                }
+            }
+        });
+        let Some(mut incoming) = incoming else { return };
+        tasks.spawn_until_stopped(async move {
+            let _ = bus.subscribe(EVERY_NODE).await;
+            while let Some(event) = incoming.recv().await {
+                match event {
+                    BusEvent::Reconnected => compare(&deliveries).await,
+                    BusEvent::Message { payload, .. } => match Envelope::decode(payload) {
+                        Ok(Envelope::Entries(announcement)) => deliveries.deliver(announcement),
+                        Ok(Envelope::Signal { conversation, packet }) => {
+                            hub.publish(
+                                &Channel::Conversation(conversation),
+                                &packet,
+                                Delivery::Droppable,
+                                None,
+                            );
+                        }
+                        Ok(Envelope::EndSessions { reason, sessions }) => end_sessions(&sessions, reason),
+                        Err(unknown) => tracing::debug!("{unknown}"),
+                    },
+                }
+            }
+        });
+    }
+}
+
+/// Compares heads for ever: the last safety net under announcements that got lost.
+pub(crate) async fn compare_regularly(deliveries: Arc<Deliveries>) {
+    loop {
+        tokio::time::sleep(COMPARE_EVERY).await;
+        compare(&deliveries).await;
+    }
+}
+
+async fn compare(deliveries: &Arc<Deliveries>) {
+    if let Err(error) = deliveries.compare_heads().await {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "heads could not be compared; tried again later"
+        );
+    }
+}
+
+fn channel(conversation: ConversationId) -> String {
+    format!("c:{conversation}")
+}
