@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{App, Error, Outcome, messages, presence, rooms};
-use crate::ids::{SessionId, UserId};
+pub use crate::auth::Principal;
 use crate::views;
 
 /// Who calls.
@@ -20,15 +20,6 @@ pub enum Actor {
     User(Principal),
     /// Somebody at the server itself: the CLI, the start-up.
     Operator,
-}
-
-/// A user and the session they come with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Principal {
-    /// Who.
-    pub user: UserId,
-    /// By which login.
-    pub session: SessionId,
 }
 
 impl Actor {
@@ -102,10 +93,26 @@ impl Turn {
     }
 }
 
+/// Which bucket a command is paid from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    /// None here; doors have limits of their own.
+    Free,
+    /// A message of the calling user (S-142).
+    Message,
+}
+
 /// A command with a typed reply. The implementation decides; it never publishes, queues or spawns.
 pub trait UseCase: Into<Command> + Send + 'static {
     /// What its caller gets.
     type Reply: TryFrom<Reply, Error = WrongReply> + Into<Reply> + Send + 'static;
+
+    /// Whether it takes several steps, so that it must run to its end even if its caller stops waiting. A send needs
+    /// no such protection: it is one step once it is submitted.
+    const SEVERAL_STEPS: bool;
+
+    /// What it costs its caller.
+    const COST: Cost = Cost::Free;
 
     /// Runs it for `by`.
     fn run(self, app: &App, by: Caller) -> impl Future<Output = Result<Outcome<Self::Reply>, Error>> + Send;
@@ -150,6 +157,16 @@ macro_rules! commands {
             /// Name for logs and metrics.
             pub fn name(&self) -> &'static str {
                 match self { $(Command::$name(_) => stringify!($name),)* }
+            }
+
+            /// See [`UseCase::SEVERAL_STEPS`].
+            pub fn takes_several_steps(&self) -> bool {
+                match self { $(Command::$name(_) => <$command as UseCase>::SEVERAL_STEPS,)* }
+            }
+
+            /// See [`UseCase::COST`].
+            pub fn cost(&self) -> Cost {
+                match self { $(Command::$name(_) => <$command as UseCase>::COST,)* }
             }
         }
 

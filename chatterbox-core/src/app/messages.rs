@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
 
-use super::{Actor, App, Caller, Error, FieldError, Outcome, UseCase};
+use super::{Actor, App, Caller, Cost, Error, FieldError, Outcome, UseCase};
 use crate::clock::Timestamp;
 use crate::domain::conversation::Conversation;
 use crate::domain::entry::{ClientMessageId, Entry, EntryKind, MessageBody, Seq};
@@ -60,6 +60,8 @@ pub struct MessageReceipt {
 
 impl UseCase for SendRoomMessage {
     type Reply = MessageSent;
+    const SEVERAL_STEPS: bool = false;
+    const COST: Cost = Cost::Message;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<MessageSent>, Error> {
         let sender = by.actor.user()?.user;
@@ -271,6 +273,7 @@ impl Serialize for MessagePage {
 
 impl UseCase for RoomHistory {
     type Reply = MessagePage;
+    const SEVERAL_STEPS: bool = false;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<MessagePage>, Error> {
         if by.actor == Actor::Nobody {

@@ -13,7 +13,7 @@ pub mod rooms;
 
 use std::sync::Arc;
 
-pub use call::{Actor, Call, Caller, Command, Principal, Reply, Turn, UseCase};
+pub use call::{Actor, Call, Caller, Command, Cost, Principal, Reply, Turn, UseCase};
 pub use outcome::{Effect, EndReason, Outcome, Signal};
 
 pub use crate::error::{Error, FieldError};

@@ -14,6 +14,7 @@ pub struct Connected {}
 
 impl UseCase for Connect {
     type Reply = Connected;
+    const SEVERAL_STEPS: bool = false;
 
     async fn run(self, _app: &App, by: Caller) -> Result<Outcome<Connected>, Error> {
         let principal = by.actor.user()?;
@@ -31,6 +32,7 @@ pub struct Disconnected {}
 
 impl UseCase for Disconnect {
     type Reply = Disconnected;
+    const SEVERAL_STEPS: bool = false;
 
     async fn run(self, _app: &App, by: Caller) -> Result<Outcome<Disconnected>, Error> {
         let principal = by.actor.user()?;

@@ -32,6 +32,7 @@ pub struct RoomCreated {
 
 impl UseCase for CreateRoom {
     type Reply = RoomCreated;
+    const SEVERAL_STEPS: bool = true;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomCreated>, Error> {
         let creator = match by.actor {
@@ -104,6 +105,7 @@ pub struct RoomList {
 
 impl UseCase for ListRooms {
     type Reply = RoomList;
+    const SEVERAL_STEPS: bool = false;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomList>, Error> {
         let limit = self.limit.clamp(1, 100);
@@ -134,6 +136,7 @@ pub struct GetRoom {
 
 impl UseCase for GetRoom {
     type Reply = RoomView;
+    const SEVERAL_STEPS: bool = false;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomView>, Error> {
         let viewer = viewer(&by.actor)?;
@@ -160,6 +163,7 @@ pub struct RoomArchived {
 
 impl UseCase for ArchiveRoom {
     type Reply = RoomArchived;
+    const SEVERAL_STEPS: bool = true;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomArchived>, Error> {
         by.actor.operator()?;

@@ -25,6 +25,7 @@ pub struct RoomJoined {
 
 impl UseCase for JoinRoom {
     type Reply = RoomJoined;
+    const SEVERAL_STEPS: bool = true;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomJoined>, Error> {
         let user = by.actor.user()?.user;
@@ -81,6 +82,7 @@ pub struct RoomLeft {
 
 impl UseCase for LeaveRoom {
     type Reply = RoomLeft;
+    const SEVERAL_STEPS: bool = true;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomLeft>, Error> {
         let user = by.actor.user()?.user;

@@ -2,12 +2,26 @@
 
 use serde::Serialize;
 
+use crate::app::EndReason;
 use crate::engine::{Frame, Packet};
 
 /// `42["name",payload]`, encoded once for all its recipients.
 pub fn event(name: &str, payload: &impl Serialize) -> Packet {
     let payload = serde_json::to_string(payload).expect("views serialize: their keys are strings");
     Packet::from_iter([Frame::text(&["42[\"", name, "\",", &payload, "]"])])
+}
+
+/// `session-ended`: the client's session is over and it should not come back by itself (SPEC.md section 1).
+pub fn session_ended(reason: EndReason) -> Packet {
+    event(
+        "session-ended",
+        &serde_json::json!({"reason": reason.as_str(), "reconnect": false}),
+    )
+}
+
+/// `41`: takes the socket out of `/`; JavaScript clients don't reconnect after it (PROTOCOL.md section 10).
+pub fn disconnect() -> Packet {
+    Packet::from_iter([Frame::text(&["41"])])
 }
 
 /// `43<id>[payload]`: the answer to an event that asked for one.

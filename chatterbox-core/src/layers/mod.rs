@@ -1,0 +1,50 @@
+//! What stands around the use cases: each layer does one thing to every call, or carries out one kind of effect, with
+//! one port. [`crate::stack`] shows all of them in order.
+
+mod audit;
+mod carry;
+mod presence;
+mod publish;
+mod queue;
+mod rate_limit;
+mod shield;
+mod timeout;
+mod trace;
+
+pub use audit::Audit;
+pub use carry::{Carry, CarryLayer};
+pub use presence::Presences;
+pub use publish::Publisher;
+pub use queue::Enqueuer;
+pub use rate_limit::RateLimitLayer;
+pub use shield::ShieldLayer;
+pub use timeout::TimeoutLayer;
+pub use trace::TraceLayer;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use crate::app::{Call, Outcome, Reply};
+use crate::error::Error;
+
+/// What every service of the stack answers with.
+pub type CallFuture = Pin<Box<dyn Future<Output = Result<Outcome<Reply>, Error>> + Send>>;
+
+/// A service of the stack: always ready, answers with a [`CallFuture`].
+pub trait CallService:
+    tower::Service<Call, Response = Outcome<Reply>, Error = Error, Future = CallFuture>
+    + Clone
+    + Send
+    + Sync
+    + 'static
+{
+}
+
+impl<S> CallService for S where
+    S: tower::Service<Call, Response = Outcome<Reply>, Error = Error, Future = CallFuture>
+        + Clone
+        + Send
+        + Sync
+        + 'static
+{
+}

@@ -1,0 +1,116 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use super::Carry;
+use crate::app::{Effect, EndReason, Signal};
+use crate::clock::{Clock, Timestamp};
+use crate::engine::chat::encode;
+use crate::engine::{CloseReason, Packet};
+use crate::error::Error;
+use crate::hub::{Channel, Delivery, Hub, Link};
+use crate::ids::SessionId;
+use crate::log::Outgoing;
+use crate::views::{Names, PublicUser};
+
+/// Tells sockets, here and on other nodes, what is not in a log, and closes those of ended sessions.
+#[derive(Clone)]
+pub struct Publisher {
+    hub: Arc<Hub<Channel>>,
+    names: Names,
+    clock: Arc<dyn Clock>,
+    outgoing: Option<Outgoing>,
+}
+
+impl Publisher {
+    /// To the sockets in `hub` and to other nodes through `outgoing`.
+    pub fn new(
+        hub: Arc<Hub<Channel>>,
+        names: Names,
+        clock: Arc<dyn Clock>,
+        outgoing: Option<Outgoing>,
+    ) -> Publisher {
+        Publisher {
+            hub,
+            names,
+            clock,
+            outgoing,
+        }
+    }
+
+    async fn encode(&self, signal: &Signal) -> Result<Packet, Error> {
+        let (event, room, user, member_count) = match signal {
+            Signal::UserJoinedRoom { room, user, members } => ("user-joined-room", room, user, *members),
+            Signal::UserLeftRoom { room, user, members } => ("user-left-room", room, user, *members),
+        };
+        let user = self.names.get(*user).await?;
+        let payload = RoomMembership {
+            room_name: room.as_str(),
+            user: &user,
+            member_count,
+            at: self.clock.now(),
+        };
+        Ok(encode::event(event, &payload))
+    }
+}
+
+/// S-099, S-100.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RoomMembership<'a> {
+    room_name: &'a str,
+    user: &'a PublicUser,
+    member_count: u64,
+    at: Timestamp,
+}
+
+#[async_trait]
+impl Carry for Publisher {
+    async fn carry(&self, effects: &[Effect]) {
+        for effect in effects {
+            match effect {
+                Effect::Publish { conversation, event } => match self.encode(event).await {
+                    Ok(packet) => {
+                        let channel = Channel::Conversation(*conversation);
+                        self.hub.publish(&channel, &packet, Delivery::Droppable, None);
+                        if let Some(outgoing) = &self.outgoing {
+                            outgoing.signal(*conversation, packet);
+                        }
+                    }
+                    Err(error) => tracing::warn!(
+                        error = &error as &dyn std::error::Error,
+                        "an event could not be told to the watchers of conversation {conversation}"
+                    ),
+                },
+                Effect::EndSessions { sessions, reason } => {
+                    end_sessions(&self.hub, sessions, *reason);
+                    if let Some(outgoing) = &self.outgoing {
+                        outgoing.end_sessions(sessions.clone(), *reason);
+                    }
+                }
+                Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+            }
+        }
+    }
+}
+
+/// Closes the sockets of ended sessions on this node: `session-ended`, `41`, close (SPEC.md section 1).
+pub(crate) fn end_sessions(hub: &Hub<Channel>, sessions: &[SessionId], reason: EndReason) {
+    for session in sessions {
+        let links = hub.with_topic(&Channel::Session(*session), |topic| topic.links().to_vec());
+        links.iter().for_each(|link| end_session(link, reason));
+    }
+}
+
+/// Tells one socket that its session has ended, and closes it so that stock clients don't come back by themselves.
+pub(crate) fn end_session(link: &Link, reason: EndReason) {
+    link.send(encode::session_ended(reason));
+    link.send(encode::disconnect());
+    link.close(match reason {
+        EndReason::Suspended => CloseReason::Forbidden,
+        EndReason::LoggedOut | EndReason::Revoked | EndReason::Expired | EndReason::NotAuthenticated => {
+            CloseReason::Unauthenticated
+        }
+    });
+}

@@ -1,0 +1,100 @@
+//! The command stack: everything that stands between a caller and a use case, outermost first.
+
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tower::util::BoxCloneSyncService;
+use tower::{Service, ServiceBuilder, ServiceExt};
+
+use crate::app::{Actor, App, Call, Outcome, Reply, UseCase};
+use crate::error::Error;
+use crate::layers::{
+    Audit, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer, ShieldLayer, TimeoutLayer,
+    TraceLayer,
+};
+use crate::tasks::Tasks;
+
+/// Longest time a caller waits for an answer.
+const CALL_TIME_MAX: Duration = Duration::from_secs(10);
+
+/// The layers that come with ports.
+pub struct Layers {
+    /// Counts messages.
+    pub rate_limit: RateLimitLayer,
+    /// Reports who is here.
+    pub presences: Presences,
+    /// Tells sockets.
+    pub publisher: Publisher,
+    /// Queues jobs.
+    pub enqueuer: Enqueuer,
+}
+
+/// Where every call of every door goes in. Cheap to clone.
+#[derive(Clone)]
+pub struct Stack {
+    service: BoxCloneSyncService<Call, Outcome<Reply>, Error>,
+}
+
+impl Stack {
+    /// All layers around the use cases of `app`.
+    pub fn new(app: Arc<App>, layers: Layers, tasks: Tasks) -> Stack {
+        let service = ServiceBuilder::new()
+            .layer(TraceLayer)
+            .layer(TimeoutLayer::new(CALL_TIME_MAX))
+            // Below the timeout: an impatient caller does not cancel what takes several steps.
+            .layer(ShieldLayer::new(tasks))
+            // Outside presence and publish: who is over the limit causes nothing.
+            .layer(layers.rate_limit)
+            .layer(CarryLayer(layers.presences))
+            .layer(CarryLayer(layers.publisher))
+            // Inside publish: jobs are durable before anyone hears of the change.
+            .layer(CarryLayer(layers.enqueuer))
+            .layer(CarryLayer(Audit))
+            .service(UseCases { app });
+        Stack {
+            service: BoxCloneSyncService::new(service),
+        }
+    }
+
+    /// Runs one call.
+    pub async fn run(&self, call: Call) -> Result<Reply, Error> {
+        self.service
+            .clone()
+            .oneshot(call)
+            .await
+            .map(|outcome| outcome.reply)
+    }
+
+    /// Runs a command for `actor` and gives its own reply.
+    pub async fn call<C: UseCase>(&self, actor: Actor, command: C) -> Result<C::Reply, Error> {
+        self.run_as::<C>(Call::new(actor, command)).await
+    }
+
+    /// Runs a call whose command is a `C`.
+    pub async fn run_as<C: UseCase>(&self, call: Call) -> Result<C::Reply, Error> {
+        let reply = self.run(call).await?;
+        C::Reply::try_from(reply).map_err(|wrong| Error::Internal(Box::new(wrong)))
+    }
+}
+
+/// The innermost service.
+#[derive(Clone)]
+struct UseCases {
+    app: Arc<App>,
+}
+
+impl Service<Call> for UseCases {
+    type Response = Outcome<Reply>;
+    type Error = Error;
+    type Future = CallFuture;
+
+    fn poll_ready(&mut self, _context: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, call: Call) -> CallFuture {
+        let app = self.app.clone();
+        Box::pin(async move { app.decide(call).await })
+    }
+}
