@@ -1,1 +1,8 @@
-//! skeleton
+//! The ChatterBox server as a library: configuration, listeners, the control socket, concrete backends. The binary and
+//! the command-line tool are thin around it.
+
+pub mod config;
+pub mod drain;
+pub mod listen;
+pub mod lock;
+pub mod telemetry;

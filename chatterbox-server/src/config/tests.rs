@@ -1,0 +1,235 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+
+fn pairs(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+    let owned = pairs
+        .iter()
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+    owned.collect()
+}
+
+fn with_environment(values: &[(&str, &str)]) -> Loaded {
+    load(&Inputs {
+        environment: pairs(values),
+        ..Inputs::default()
+    })
+}
+
+fn lines(problems: &[Problem]) -> Vec<String> {
+    problems.iter().map(Problem::to_string).collect()
+}
+
+const GOOD_SECRET: &str = "q3Zl0ZpI7wI2mN1xk9Ff0b5cU8rT6yHs";
+
+#[test]
+fn nothing_set_is_a_development_server() {
+    let loaded = with_environment(&[]);
+    assert_eq!(lines(&loaded.problems), [""; 0]);
+    let config = loaded.config.unwrap();
+    assert_eq!(config.environment, Environment::Development);
+    assert_eq!((config.host, config.port), (Host::Localhost, 3000));
+    let rooms: Vec<_> = config.rooms.iter().map(RoomNameText::text).collect();
+    assert_eq!(rooms, ["general", "random", "tech"]);
+    assert_eq!(config.ping_interval, Duration::from_secs(25));
+    assert_eq!(
+        config.rate_limit_api,
+        Some(Rate {
+            count: 100,
+            per: Duration::from_secs(60)
+        })
+    );
+}
+
+trait RoomNameText {
+    fn text(&self) -> &str;
+}
+impl RoomNameText for chatterbox_core::domain::conversation::RoomName {
+    fn text(&self) -> &str {
+        self.as_str()
+    }
+}
+
+#[test]
+fn every_default_is_accepted_by_its_own_variable() {
+    for environment in ["development", "production"] {
+        let loaded = with_environment(&[("NODE_ENV", environment), ("JWT_SECRET", GOOD_SECRET)]);
+        assert_eq!(lines(&loaded.problems), [""; 0], "{environment}");
+    }
+}
+
+#[test]
+fn flag_beats_environment_beats_dot_env_beats_file_beats_default() {
+    // S-045.
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join(".env"),
+        "PORT=4002\nPING_TIMEOUT=12s\nMAX_PAYLOAD=30000\n",
+    )
+    .unwrap();
+    std::fs::write(
+        dir.path().join("chatterbox.toml"),
+        "port = 4003\nping_timeout = \"13s\"\nmax_payload = 40000\nrooms = [\"aa\", \"bb\"]\n",
+    )
+    .unwrap();
+    let mut inputs = Inputs {
+        flags: pairs(&[("PORT", "4000")]),
+        environment: pairs(&[("PORT", "4001"), ("PING_TIMEOUT", "11s")]),
+        directory: dir.path().to_owned(),
+        file: None,
+    };
+    let found = |loaded: &Loaded, name: &str| {
+        let setting = loaded
+            .settings
+            .iter()
+            .find(|setting| setting.variable.name == name)
+            .unwrap();
+        (setting.shown.clone(), setting.origin.clone())
+    };
+    let file = Origin::File(dir.path().join("chatterbox.toml"));
+    let loaded = load(&inputs);
+    assert_eq!(lines(&loaded.problems), [""; 0]);
+    assert_eq!(found(&loaded, "PORT"), ("4000".to_owned(), Origin::Flag));
+    assert_eq!(
+        found(&loaded, "PING_TIMEOUT"),
+        ("11s".to_owned(), Origin::Environment)
+    );
+    assert_eq!(
+        found(&loaded, "MAX_PAYLOAD"),
+        ("30000".to_owned(), Origin::DotEnv)
+    );
+    assert_eq!(found(&loaded, "ROOMS"), ("aa,bb".to_owned(), file.clone()));
+    assert_eq!(
+        found(&loaded, "PING_INTERVAL"),
+        ("25s".to_owned(), Origin::Default)
+    );
+
+    // Production does not read .env.
+    inputs
+        .environment
+        .insert("NODE_ENV".to_owned(), "production".to_owned());
+    inputs
+        .environment
+        .insert("JWT_SECRET".to_owned(), GOOD_SECRET.to_owned());
+    assert_eq!(found(&load(&inputs), "MAX_PAYLOAD"), ("40000".to_owned(), file));
+}
+
+#[test]
+fn all_problems_are_reported_at_once_with_name_and_value() {
+    let loaded = with_environment(&[
+        ("PORT", "99999"),
+        ("PING_INTERVAL", "soon"),
+        ("ROOMS", "general,-x"),
+        ("REDIS_URL", "redis://localhost"),
+        ("MONGODB_URI", "mongodb://user:hunter2@db/chat"),
+        ("NODE_ENV", "prod"),
+    ]);
+    assert!(loaded.config.is_none());
+    assert_eq!(
+        lines(&loaded.problems),
+        [
+            "NODE_ENV is \"prod\" (environment), which is not one of development, test, production",
+            "PORT is \"99999\" (environment), which is not a whole number from 0 to 65535",
+            "ROOMS is \"general,-x\" (environment), which is not a list, separated by commas, each a room name of 2 to \
+             32 of a-z, 0-9 and - (not first) that is not reserved",
+            "PING_INTERVAL is \"soon\" (environment), which is not a time such as 90s, 15m or 30d, from 1s to 5m",
+            "MONGODB_URI is set, but this build has no MongoDB adapter; unset it (environment)",
+            "REDIS_URL is set, but this build has no Redis adapter; unset it (environment)",
+        ]
+    );
+}
+
+#[test]
+fn production_refuses_missing_short_and_sample_secrets_without_printing_them() {
+    // S-041, THREATS.md C10.
+    for (secret, expected) in [
+        (
+            None,
+            "JWT_SECRET is not set; production needs one (openssl rand -base64 48)",
+        ),
+        (Some("hunter2"), "JWT_SECRET has 7 bytes, at least 32 are needed"),
+        (
+            Some("your-super-secret-jwt-key-change-me"),
+            "JWT_SECRET looks like a sample from documentation",
+        ),
+    ] {
+        let mut environment = vec![("NODE_ENV", "production")];
+        environment.extend(secret.map(|secret| ("JWT_SECRET", secret)));
+        let loaded = with_environment(&environment);
+        assert_eq!(lines(&loaded.problems), [expected]);
+        assert!(secret.is_none_or(|secret| !format!("{loaded:?}").contains(secret)));
+
+        environment[0].1 = "development";
+        assert_eq!(with_environment(&environment).problems, [], "{secret:?}");
+    }
+    let loaded = with_environment(&[
+        ("NODE_ENV", "production"),
+        ("JWT_SECRET", GOOD_SECRET),
+        ("JWT_SECRET_PREVIOUS", "hunter2"),
+    ]);
+    assert_eq!(
+        lines(&loaded.problems),
+        ["JWT_SECRET_PREVIOUS has 7 bytes, at least 32 are needed"]
+    );
+}
+
+#[test]
+fn probable_typos_are_warnings() {
+    let loaded = with_environment(&[("JWT_SECERT", "x"), ("PATH", "/bin"), ("CHATTERBOX_CONFIG", "")]);
+    assert_eq!(
+        lines(&loaded.warnings),
+        ["JWT_SECERT is not a variable of this server (environment); a typo?"]
+    );
+    assert!(loaded.config.is_some());
+}
+
+#[test]
+fn a_file_with_unknown_keys_tables_or_bad_syntax_is_refused_without_quoting_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("chatterbox.toml");
+    let load_file = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        let loaded = load(&Inputs {
+            file: Some(path.clone()),
+            ..Inputs::default()
+        });
+        lines(&loaded.problems)
+            .join("\n")
+            .replace(&path.display().to_string(), "FILE")
+    };
+    assert_eq!(load_file("prot = 3000\n"), "FILE: prot is not a known key");
+    assert_eq!(
+        load_file("[port]\n"),
+        "FILE: port is neither a text, a number, true or false, nor a list of texts"
+    );
+    let syntax = load_file("port = 3000\njwt_secret = hunter2\n");
+    assert!(
+        syntax.starts_with("FILE line 2: ") && !syntax.contains("hunter2"),
+        "{syntax}"
+    );
+}
+
+#[test]
+fn an_alias_may_repeat_its_variable_but_not_contradict_it() {
+    let agree = [("NODE_ENV", "development"), ("CHATTERBOX_ENV", "development")];
+    assert_eq!(with_environment(&agree).problems, []);
+    let contradict = [("NODE_ENV", "development"), ("CHATTERBOX_ENV", "test")];
+    assert_eq!(
+        lines(&with_environment(&contradict).problems),
+        ["NODE_ENV and CHATTERBOX_ENV contradict each other (environment)"]
+    );
+}
+
+#[test]
+fn empty_values_count_as_not_set_and_switched_off_backends_are_fine() {
+    let off = [
+        ("PORT", ""),
+        ("REDIS_URL", ""),
+        ("S3_ENABLED", "false"),
+        ("S3_BUCKET", "chat-files"),
+        ("AI_ENABLED", "false"),
+        ("ROLE", "all"),
+    ];
+    assert_eq!(with_environment(&off).problems, []);
+}

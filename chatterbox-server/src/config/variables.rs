@@ -1,0 +1,145 @@
+//! Every variable, declared once: name, default, type and bounds, and the text of the reference.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use chatterbox_core::domain::conversation::RoomName;
+use ipnet::IpNet;
+
+use super::declare::{Variable, always, depends, variables};
+use super::parse::{
+    Bytes, Choice, Directory, Host, HostText, List, LogFilter, Network, Optional, Parser, Rate, RateOrOff,
+    Room, SecretText, Span, WebOrigin, Whole,
+};
+use super::reading::Reading;
+use super::secret::Secret;
+
+/// What the server is run for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Environment {
+    /// On a developer's machine: a secret is made if none is given, `.env` is read, logs are text.
+    Development,
+    /// For others: weak secrets are refused, logs are JSON.
+    Production,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+pub(super) const ENVIRONMENTS: Choice<Environment> = Choice(&[
+    ("development", Environment::Development),
+    ("test", Environment::Development),
+    ("production", Environment::Production),
+]);
+
+const MINUTE: u64 = 60;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+variables! {
+    "Process" {
+        /// `production` refuses missing, short and sample secrets, ignores `.env` and logs JSON.
+        /// `test` is another word for `development`.
+        environment: Environment = "NODE_ENV" or "CHATTERBOX_ENV", always("development"), ENVIRONMENTS;
+
+        /// What to listen on. In development that is this machine alone (127.0.0.1 and ::1), so that a server with
+        /// a developer's accounts is not offered to the network it happens to be in; in production every IPv4
+        /// address, as containers and proxies expect.
+        host: Host = "HOST", depends("localhost", "0.0.0.0"), HostText;
+
+        /// 0 picks a free port; the first line of output names it.
+        port: u16 = "PORT", always("3000"), Whole(0..=65_535);
+
+        /// Where everything durable lives: the store, the lock against a second process, the control socket and,
+        /// in development, the generated secret.
+        data_dir: PathBuf = "DATA_DIR", always("./data"), Directory;
+
+        /// How much is logged, to the standard error output. Parts of the program can have levels of their own.
+        log_level: String = "LOG_LEVEL", always("info"), LogFilter;
+
+        /// `text` for people, `json` for machines.
+        log_format: LogFormat = "LOG_FORMAT", depends("text", "json"),
+            Choice(&[("text", LogFormat::Text), ("json", LogFormat::Json)]);
+
+        /// After SIGTERM or SIGINT: how long calls in flight may take before the process ends all the same.
+        shutdown_grace: Duration = "SHUTDOWN_GRACE", always("20s"), Span(0..=10 * MINUTE);
+    }
+
+    "Security" {
+        /// Signs access tokens (HS256) and keys refresh tokens. Required in production. In development a random one
+        /// is made at the first start and kept in `DATA_DIR/jwt-secret`.
+        jwt_secret: Option<Secret> = "JWT_SECRET", always(""), Optional(SecretText);
+
+        /// Secrets that `JWT_SECRET` had before, separated by commas: tokens signed with them are still accepted,
+        /// so that changing the secret logs nobody out. Take them away after `REFRESH_TOKEN_TTL`.
+        jwt_secret_previous: Vec<Secret> = "JWT_SECRET_PREVIOUS", always(""), List(SecretText);
+
+        /// How long an access token lives. A socket ends with its token unless the client sends a new one.
+        access_token_ttl: Duration = "ACCESS_TOKEN_TTL", always("15m"), Span(30..=DAY);
+
+        /// How long a login lives without being used.
+        refresh_token_ttl: Duration = "REFRESH_TOKEN_TTL", always("30d"), Span(HOUR..=400 * DAY);
+
+        /// Web pages from elsewhere that may use this server, by exact origin; `*` for any (credentials are never
+        /// allowed, there are no cookies). The same list guards websocket handshakes. A page that this server
+        /// itself delivers needs no entry.
+        cors_origins: Vec<String> = "CORS_ORIGINS", always(""), List(WebOrigin);
+
+        /// Reverse proxies in front of this server: from them alone `X-Forwarded-For` is believed, and they are not
+        /// counted against `CONNECTIONS_PER_ADDRESS_MAX`.
+        trusted_proxies: Vec<IpNet> = "TRUSTED_PROXIES", always(""), List(Network);
+    }
+
+    "Limits" {
+        /// REST requests: of an address without a login, and of a user. All users of one address together have ten
+        /// times as many.
+        rate_limit_api: Option<Rate> = "RATE_LIMIT_API", always("100/min"), RateOrOff;
+
+        /// Messages of a user, over all sockets and the REST API together; twice as many in a burst.
+        rate_limit_ws: Option<Rate> = "RATE_LIMIT_WS", always("10/s"), RateOrOff;
+
+        /// Attempts to register, to log in and to refresh, of one address, each counted by itself; logins also by
+        /// account.
+        rate_limit_auth: Option<Rate> = "RATE_LIMIT_AUTH", always("10/min"), RateOrOff;
+
+        /// Open TCP connections. More are accepted and closed at once.
+        connections_max: usize = "CONNECTIONS_MAX", always("50000"), Whole(1..=10_000_000);
+
+        /// Open TCP connections of one address (IPv6: of one /64).
+        connections_per_address_max: usize = "CONNECTIONS_PER_ADDRESS_MAX", always("1000"), Whole(1..=10_000_000);
+
+        /// The largest message or request body of a client.
+        max_payload: usize = "MAX_PAYLOAD", always("1000000"), Bytes(20_000..=100_000_000);
+    }
+
+    "Chat" {
+        /// Rooms that exist from the first start on. Taking a name away later leaves its room as it is.
+        rooms: Vec<RoomName> = "ROOMS", always("general,random,tech"), List(Room);
+
+        /// Rooms a user may have created.
+        rooms_per_user_max: u64 = "ROOMS_PER_USER_MAX", always("20"), Whole(0..=1_000_000);
+
+        /// Rooms a user may be in.
+        rooms_joined_max: u64 = "ROOMS_JOINED_MAX", always("200"), Whole(1..=2_000);
+    }
+
+    "Sockets" {
+        /// How often the server asks a client whether it is there. Proxies must keep idle connections for longer
+        /// than this and `PING_TIMEOUT` together.
+        ping_interval: Duration = "PING_INTERVAL", always("25s"), Span(1..=5 * MINUTE);
+
+        /// How long the answer may take before the connection counts as lost.
+        ping_timeout: Duration = "PING_TIMEOUT", always("20s"), Span(1..=5 * MINUTE);
+    }
+}
+
+/// For the table: whether a parser's values are secret.
+const fn secret<P: Parser>(_: &P) -> bool {
+    P::SECRET
+}
