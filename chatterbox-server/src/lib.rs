@@ -2,6 +2,7 @@
 //! the command-line tool are thin around it.
 
 pub mod config;
+pub mod control;
 pub mod drain;
 pub mod listen;
 pub mod lock;

@@ -11,7 +11,7 @@ mod server;
 mod socket;
 
 pub use cli::{Ran, chatterbox_cli};
-pub use person::Person;
+pub use person::{PASSWORD, Person};
 pub use random::Random;
 pub use rest::{Reply, Rest};
 pub use server::{Ended, Setup, TestServer, run_to_end};

@@ -14,21 +14,30 @@ struct Sources {
 impl Sources {
     fn under(directory: &str) -> Sources {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
-        let mut files = BTreeMap::new();
+        let mut texts = BTreeMap::new();
         let mut waiting = vec![root.join(directory)];
         while let Some(path) = waiting.pop() {
             if path.is_dir() {
                 waiting.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
-            } else if path.extension().is_some_and(|extension| extension == "rs")
-                && path.file_name().is_none_or(|name| name != "tests.rs")
-                && !path.components().any(|part| part.as_os_str() == "tests")
-            {
-                let code = code_of(&fs::read_to_string(&path).unwrap());
-                files.insert(path.strip_prefix(root).unwrap().to_owned(), code);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                texts.insert(path.strip_prefix(root).unwrap().to_owned(), text);
             }
         }
-        assert!(!files.is_empty(), "no sources under {directory}");
-        Sources { files }
+        assert!(!texts.is_empty(), "no sources under {directory}");
+        let test_modules: Vec<PathBuf> = texts
+            .iter()
+            .flat_map(|(file, text)| test_modules(file, text))
+            .collect();
+        texts.retain(|file, _| {
+            !test_modules
+                .iter()
+                .any(|module| file.with_extension("").starts_with(module))
+        });
+        let files = texts.into_iter().map(|(file, text)| (file, code_of(&text)));
+        Sources {
+            files: files.collect(),
+        }
     }
 
     fn except(mut self, path: &str) -> Sources {
@@ -65,6 +74,29 @@ fn names(line: &str, word: &str) -> bool {
         let open_end = !word.ends_with(part) || !after.is_some_and(part);
         open_start && open_end
     })
+}
+
+/// Where the modules are that a file declares for tests only, without `.rs` or `/mod.rs`.
+fn test_modules(file: &Path, text: &str) -> Vec<PathBuf> {
+    let is_root = file
+        .file_name()
+        .is_some_and(|name| name == "mod.rs" || name == "lib.rs" || name == "main.rs");
+    let beside = if is_root {
+        file.parent().unwrap().to_owned()
+    } else {
+        file.with_extension("")
+    };
+    let mut lines = text.lines().map(str::trim);
+    let mut modules = Vec::new();
+    while let Some(line) = lines.next() {
+        if line == "#[cfg(test)]"
+            && let Some(name) = lines.next().and_then(|next| next.strip_suffix(';'))
+            && let Some(name) = name.rsplit(' ').next()
+        {
+            modules.push(beside.join(name));
+        }
+    }
+    modules
 }
 
 /// The code of a file, lines kept: comments blanked, items under `#[cfg(test)]` blanked.
@@ -113,6 +145,8 @@ fn the_reader_of_sources_sees_code_and_nothing_else() {
             .collect::<Vec<_>>(),
         ["use b::tokio;"]
     );
+    let declared = test_modules(Path::new("a/b.rs"), "#[cfg(test)]\nmod tests;\nmod other;\n");
+    assert_eq!(declared, [PathBuf::from("a/b/tests")]);
     assert!(names("spawn(x)", "spawn(") && !names("respawn(x)", "spawn("));
 }
 

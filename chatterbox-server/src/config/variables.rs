@@ -123,10 +123,10 @@ variables! {
         rooms: Vec<RoomName> = "ROOMS", always("general,random,tech"), List(Room);
 
         /// Rooms a user may have created.
-        rooms_per_user_max: u64 = "ROOMS_PER_USER_MAX", always("20"), Whole(0..=1_000_000);
+        rooms_per_user_max: u64 = "ROOMS_PER_USER_MAX", always("50"), Whole(0..=1_000_000);
 
         /// Rooms a user may be in.
-        rooms_joined_max: u64 = "ROOMS_JOINED_MAX", always("200"), Whole(1..=2_000);
+        rooms_joined_max: u64 = "ROOMS_JOINED_MAX", always("500"), Whole(1..=2_000);
     }
 
     "Sockets" {
