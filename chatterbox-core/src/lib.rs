@@ -23,4 +23,6 @@ pub mod ports;
 pub mod realtime;
 pub mod stack;
 pub mod tasks;
+#[cfg(any(test, feature = "testkit"))]
+pub mod testkit;
 pub mod views;

@@ -1,0 +1,291 @@
+//! Presence: appearing and vanishing exactly once, and no ghosts (I7).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Port, at_once, count};
+use crate::ids::{NodeId, UserId};
+use crate::ports::presence::{Presence, Renewal, Transition};
+use crate::testkit::SeededIds;
+use crate::testkit::samples::{in_secs, now};
+
+/// One test per behaviour of a [`Presence`]; the argument makes one that knows nobody.
+#[macro_export]
+macro_rules! presence_conformance {
+    ($make:expr) => {
+        $crate::conformance_tests!(
+            presence,
+            real_time,
+            $make,
+            [
+                a_user_appears_with_the_first_node_and_vanishes_with_the_last,
+                arriving_and_leaving_again_change_nothing,
+                of_twenty_racing_arrivals_one_makes_the_user_appear,
+                of_twenty_racing_leaves_one_makes_the_user_vanish,
+                a_user_was_last_seen_when_they_vanished,
+                those_online_are_told_from_others,
+                a_node_that_stops_renewing_is_claimed_with_its_users,
+                of_twenty_racing_claims_one_gets_the_node,
+                a_node_that_renews_is_not_claimed,
+                a_node_that_never_renewed_is_claimed,
+                a_node_that_was_claimed_is_told_so,
+                nodes_are_claimed_one_by_one,
+            ]
+        );
+    };
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+
+fn two_nodes(ids: &SeededIds) -> (NodeId, NodeId) {
+    (NodeId::new(ids), NodeId::new(ids))
+}
+
+async fn is_online(presence: &impl Port<Target: Presence>, user: UserId) -> bool {
+    !presence.online_among(&[user]).await.unwrap().is_empty()
+}
+
+/// S-103, S-104.
+pub async fn a_user_appears_with_the_first_node_and_vanishes_with_the_last<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let (one, two) = two_nodes(&ids);
+    for node in [one, two] {
+        presence.renew(node, now(), LEASE).await.unwrap();
+    }
+    for (arrives, node, expected, online) in [
+        (true, one, Transition::Appeared, true),
+        (true, two, Transition::None, true),
+        (false, one, Transition::None, true),
+        (false, two, Transition::Vanished, false),
+        (true, two, Transition::Appeared, true),
+    ] {
+        let transition = if arrives {
+            presence.arrive(ann, node, now()).await.unwrap()
+        } else {
+            presence.leave(ann, node, now()).await.unwrap()
+        };
+        assert_eq!(transition, expected);
+        assert_eq!(is_online(&presence, ann).await, online);
+    }
+}
+
+/// And leaving without having come.
+pub async fn arriving_and_leaving_again_change_nothing<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let (one, two) = two_nodes(&ids);
+    assert_eq!(presence.leave(ann, one, now()).await.unwrap(), Transition::None);
+    presence.arrive(ann, one, now()).await.unwrap();
+    assert_eq!(presence.arrive(ann, one, now()).await.unwrap(), Transition::None);
+    assert_eq!(presence.leave(ann, two, now()).await.unwrap(), Transition::None);
+    assert!(is_online(&presence, ann).await);
+    assert_eq!(
+        presence.leave(ann, one, now()).await.unwrap(),
+        Transition::Vanished
+    );
+    assert_eq!(presence.leave(ann, one, now()).await.unwrap(), Transition::None);
+}
+
+/// It is announced once.
+pub async fn of_twenty_racing_arrivals_one_makes_the_user_appear<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = Arc::new(make().await);
+    let ids = Arc::new(SeededIds::new(1));
+    let ann = UserId::new(&*ids);
+    let transitions = at_once(&presence, 20, |presence, _| {
+        let node = NodeId::new(&*ids);
+        async move { presence.arrive(ann, node, now()).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&transitions, |it| *it == Transition::Appeared), 1);
+    assert_eq!(count(&transitions, |it| *it == Transition::None), 19);
+}
+
+/// It is announced once.
+pub async fn of_twenty_racing_leaves_one_makes_the_user_vanish<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = Arc::new(make().await);
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let nodes: Vec<NodeId> = (0..20).map(|_| NodeId::new(&ids)).collect();
+    for node in &nodes {
+        presence.arrive(ann, *node, now()).await.unwrap();
+    }
+    let transitions = at_once(&presence, 20, |presence, index| {
+        let node = nodes[index];
+        async move { presence.leave(ann, node, now()).await.unwrap() }
+    })
+    .await;
+    assert_eq!(count(&transitions, |it| *it == Transition::Vanished), 1);
+    assert!(!is_online(&*presence, ann).await);
+}
+
+/// `None` while online, and for who never came.
+pub async fn a_user_was_last_seen_when_they_vanished<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
+    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+    presence.arrive(ann, node, in_secs(1)).await.unwrap();
+    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+    presence.leave(ann, node, in_secs(2)).await.unwrap();
+    assert_eq!(presence.last_seen(ann).await.unwrap(), Some(in_secs(2)));
+    presence.arrive(ann, node, in_secs(3)).await.unwrap();
+    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+}
+
+/// S-061.
+pub async fn those_online_are_told_from_others<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let node = NodeId::new(&ids);
+    let users: Vec<UserId> = (0..100).map(|_| UserId::new(&ids)).collect();
+    for user in users.iter().step_by(3) {
+        presence.arrive(*user, node, now()).await.unwrap();
+    }
+    let mut online = presence.online_among(&users).await.unwrap();
+    online.sort();
+    assert_eq!(online, users.iter().copied().step_by(3).collect::<Vec<_>>());
+    assert_eq!(presence.online_among(&[]).await.unwrap(), []);
+}
+
+/// I7, edge case 14: a node that was killed. Who is elsewhere too does not vanish.
+pub async fn a_node_that_stops_renewing_is_claimed_with_its_users<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
+    let (dead, alive) = two_nodes(&ids);
+    presence.renew(dead, now(), LEASE).await.unwrap();
+    presence.renew(alive, in_secs(20), LEASE).await.unwrap();
+    for (user, node) in [(ann, dead), (bob, dead), (bob, alive)] {
+        presence.arrive(user, node, now()).await.unwrap();
+    }
+    assert_eq!(presence.claim_expired(in_secs(29)).await.unwrap(), None);
+    assert_eq!(
+        presence.claim_expired(in_secs(31)).await.unwrap(),
+        Some(vec![ann])
+    );
+    assert_eq!(presence.claim_expired(in_secs(31)).await.unwrap(), None);
+    assert!(!is_online(&presence, ann).await);
+    assert!(is_online(&presence, bob).await);
+    assert_eq!(presence.last_seen(ann).await.unwrap(), Some(in_secs(30)));
+    assert_eq!(
+        presence.leave(bob, alive, in_secs(32)).await.unwrap(),
+        Transition::Vanished
+    );
+}
+
+/// Its users are announced once.
+pub async fn of_twenty_racing_claims_one_gets_the_node<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = Arc::new(make().await);
+    let ids = SeededIds::new(1);
+    let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
+    presence.renew(node, now(), LEASE).await.unwrap();
+    presence.arrive(ann, node, now()).await.unwrap();
+    let claims = at_once(&presence, 20, |presence, _| async move {
+        presence.claim_expired(in_secs(60)).await.unwrap()
+    })
+    .await;
+    assert_eq!(count(&claims, |claim| claim.as_deref() == Some(&[ann][..])), 1);
+    assert_eq!(count(&claims, Option::is_none), 19);
+}
+
+/// As long as it does.
+pub async fn a_node_that_renews_is_not_claimed<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
+    assert_eq!(presence.renew(node, now(), LEASE).await.unwrap(), Renewal::Fresh);
+    presence.arrive(ann, node, now()).await.unwrap();
+    for secs in [10, 20, 30, 59] {
+        let renewal = presence.renew(node, in_secs(secs), LEASE).await.unwrap();
+        assert_eq!(renewal, Renewal::Held);
+        assert_eq!(presence.claim_expired(in_secs(secs + 29)).await.unwrap(), None);
+    }
+    assert!(is_online(&presence, ann).await);
+}
+
+/// No ghosts of a node that died between its first connection and its first renewal.
+pub async fn a_node_that_never_renewed_is_claimed<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
+    presence.arrive(ann, node, now()).await.unwrap();
+    assert_eq!(presence.claim_expired(in_secs(1)).await.unwrap(), Some(vec![ann]));
+}
+
+/// A laptop's sleep, a long stop: the users of the node must arrive again.
+pub async fn a_node_that_was_claimed_is_told_so<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
+    presence.renew(node, now(), LEASE).await.unwrap();
+    presence.arrive(ann, node, now()).await.unwrap();
+    presence.claim_expired(in_secs(31)).await.unwrap();
+    let renewal = presence.renew(node, in_secs(40), LEASE).await.unwrap();
+    assert_eq!(renewal, Renewal::Fresh);
+    assert!(!is_online(&presence, ann).await);
+    let arrival = presence.arrive(ann, node, in_secs(40)).await.unwrap();
+    assert_eq!(arrival, Transition::Appeared);
+    let renewal = presence.renew(node, in_secs(41), LEASE).await.unwrap();
+    assert_eq!(renewal, Renewal::Held);
+}
+
+/// Also those without users.
+pub async fn nodes_are_claimed_one_by_one<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let users: Vec<UserId> = (0..3).map(|_| UserId::new(&ids)).collect();
+    for user in &users {
+        let node = NodeId::new(&ids);
+        presence.renew(node, now(), LEASE).await.unwrap();
+        presence.arrive(*user, node, now()).await.unwrap();
+    }
+    presence.renew(NodeId::new(&ids), now(), LEASE).await.unwrap();
+    let mut vanished = Vec::new();
+    for _ in 0..4 {
+        let claimed = presence.claim_expired(in_secs(31)).await.unwrap().unwrap();
+        assert!(claimed.len() <= 1);
+        vanished.extend(claimed);
+    }
+    assert_eq!(presence.claim_expired(in_secs(31)).await.unwrap(), None);
+    vanished.sort();
+    assert_eq!(vanished, users);
+}

@@ -1,0 +1,147 @@
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Mutex, PoisonError};
+
+use async_trait::async_trait;
+
+use super::conformance::Port;
+use crate::domain::entry::{ClientMessageId, Entry, Seq};
+use crate::ids::{ConversationId, EntryId, UserId};
+use crate::ports::rate_limit::{Decision, RateLimitError, RateLimiter, Take};
+use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, StoreError};
+
+/// What happens to a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fault {
+    /// It goes through.
+    None,
+    /// It fails and has done nothing.
+    Refused,
+    /// It is done, but its answer is an error.
+    AnswerLost,
+}
+
+/// A port whose calls meet the planned faults one after another, and go through when none is left.
+#[derive(Debug)]
+pub struct Flaky<P> {
+    inner: P,
+    plan: Mutex<VecDeque<Fault>>,
+}
+
+/// The error of a call that a plan made fail.
+#[derive(Debug, Clone, Copy, thiserror::Error)]
+#[error("a planned fault")]
+pub struct PlannedFault;
+
+impl<P> Flaky<P> {
+    /// The port, with no fault planned.
+    pub fn new(inner: P) -> Flaky<P> {
+        Flaky {
+            inner,
+            plan: Mutex::default(),
+        }
+    }
+
+    /// Plans the next faults, behind those planned before.
+    pub fn plan(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.plan
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .extend(faults);
+    }
+
+    /// The port behind, without faults.
+    pub fn inner(&self) -> &P {
+        &self.inner
+    }
+
+    async fn through<T, E>(
+        &self,
+        call: impl Future<Output = Result<T, E>>,
+        error: impl FnOnce(PlannedFault) -> E,
+    ) -> Result<T, E> {
+        let next = self
+            .plan
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .pop_front();
+        match next.unwrap_or(Fault::None) {
+            Fault::None => call.await,
+            Fault::Refused => Err(error(PlannedFault)),
+            Fault::AnswerLost => {
+                call.await?;
+                Err(error(PlannedFault))
+            }
+        }
+    }
+}
+
+fn unavailable(fault: PlannedFault) -> StoreError {
+    StoreError::Unavailable(Box::new(fault))
+}
+
+#[async_trait]
+impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
+    async fn append(
+        &self,
+        conversation: ConversationId,
+        decided_at: Seq,
+        entries: Vec<NewEntry>,
+    ) -> Result<Appended, StoreError> {
+        self.through(self.inner.append(conversation, decided_at, entries), unavailable)
+            .await
+    }
+
+    async fn head(&self, conversation: ConversationId) -> Result<Head, StoreError> {
+        self.through(self.inner.head(conversation), unavailable).await
+    }
+
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Head>, StoreError> {
+        self.through(self.inner.heads(conversations), unavailable).await
+    }
+
+    async fn read_after(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.read_after(conversation, after, limit), unavailable)
+            .await
+    }
+
+    async fn read_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.read_before(conversation, before, limit), unavailable)
+            .await
+    }
+
+    async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError> {
+        self.through(self.inner.get(conversation, id), unavailable).await
+    }
+
+    async fn by_client_message_id(
+        &self,
+        conversation: ConversationId,
+        sender: UserId,
+        key: &ClientMessageId,
+    ) -> Result<Option<Entry>, StoreError> {
+        self.through(
+            self.inner.by_client_message_id(conversation, sender, key),
+            unavailable,
+        )
+        .await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: RateLimiter>> RateLimiter for Flaky<P> {
+    async fn take(&self, buckets: &[Take]) -> Result<Decision, RateLimitError> {
+        self.through(self.inner.take(buckets), |fault| RateLimitError(Box::new(fault)))
+            .await
+    }
+}

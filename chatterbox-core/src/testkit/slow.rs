@@ -1,0 +1,158 @@
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use tokio::sync::watch;
+
+use super::conformance::Port;
+use crate::domain::entry::{ClientMessageId, Entry, Seq};
+use crate::ids::{ConversationId, EntryId, UserId};
+use crate::ports::rate_limit::{Decision, RateLimitError, RateLimiter, Take};
+use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, StoreError};
+
+/// Holds calls back until a test lets them through. Clones are the same gate.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<watch::Sender<State>>);
+
+#[derive(Debug, Default)]
+struct State {
+    closed: bool,
+    waiting: usize,
+}
+
+/// Counts a call that waits, also when it is dropped while it does.
+struct Waiting<'a>(&'a Gate);
+
+impl Gate {
+    /// An open gate.
+    pub fn new() -> Gate {
+        Gate(Arc::new(watch::Sender::default()))
+    }
+
+    /// Calls wait from here on.
+    pub fn close(&self) {
+        self.0.send_modify(|state| state.closed = true);
+    }
+
+    /// Calls that wait go on, and later ones don't wait.
+    pub fn open(&self) {
+        self.0.send_modify(|state| state.closed = false);
+    }
+
+    /// Until so many calls wait.
+    pub async fn waiting(&self, calls: usize) {
+        self.until(|state| state.waiting == calls).await;
+    }
+
+    async fn pass(&self) {
+        self.0.send_modify(|state| state.waiting += 1);
+        let _waiting = Waiting(self);
+        self.until(|state| !state.closed).await;
+    }
+
+    async fn until(&self, condition: impl FnMut(&State) -> bool) {
+        let mut states = self.0.subscribe();
+        states
+            .wait_for(condition)
+            .await
+            .expect("the gate holds the sender");
+    }
+}
+
+impl Default for Gate {
+    fn default() -> Gate {
+        Gate::new()
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.0.send_modify(|state| state.waiting -= 1);
+    }
+}
+
+/// A port whose calls pass a gate before they begin.
+#[derive(Debug)]
+pub struct Slow<P> {
+    inner: P,
+    gate: Gate,
+}
+
+impl<P> Slow<P> {
+    /// The port behind an open gate.
+    pub fn new(inner: P) -> (Slow<P>, Gate) {
+        let gate = Gate::new();
+        let slow = Slow {
+            inner,
+            gate: gate.clone(),
+        };
+        (slow, gate)
+    }
+
+    async fn through<T>(&self, call: impl Future<Output = T>) -> T {
+        self.gate.pass().await;
+        call.await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: ConversationLog>> ConversationLog for Slow<P> {
+    async fn append(
+        &self,
+        conversation: ConversationId,
+        decided_at: Seq,
+        entries: Vec<NewEntry>,
+    ) -> Result<Appended, StoreError> {
+        self.through(self.inner.append(conversation, decided_at, entries))
+            .await
+    }
+
+    async fn head(&self, conversation: ConversationId) -> Result<Head, StoreError> {
+        self.through(self.inner.head(conversation)).await
+    }
+
+    async fn heads(&self, conversations: &[ConversationId]) -> Result<Vec<Head>, StoreError> {
+        self.through(self.inner.heads(conversations)).await
+    }
+
+    async fn read_after(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.read_after(conversation, after, limit))
+            .await
+    }
+
+    async fn read_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.read_before(conversation, before, limit))
+            .await
+    }
+
+    async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError> {
+        self.through(self.inner.get(conversation, id)).await
+    }
+
+    async fn by_client_message_id(
+        &self,
+        conversation: ConversationId,
+        sender: UserId,
+        key: &ClientMessageId,
+    ) -> Result<Option<Entry>, StoreError> {
+        self.through(self.inner.by_client_message_id(conversation, sender, key))
+            .await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: RateLimiter>> RateLimiter for Slow<P> {
+    async fn take(&self, buckets: &[Take]) -> Result<Decision, RateLimitError> {
+        self.through(self.inner.take(buckets)).await
+    }
+}
