@@ -46,11 +46,7 @@ impl Frame {
 
     /// A text frame written out by hand: a header of two bytes and a payload of at most 125.
     pub(crate) const fn from_static(bytes: &'static [u8]) -> Frame {
-        Frame {
-            bytes: Bytes::from_static(bytes),
-            payload_at: 2,
-            kind: FrameKind::Text,
-        }
+        Frame { bytes: Bytes::from_static(bytes), payload_at: 2, kind: FrameKind::Text }
     }
 
     /// A binary frame.
@@ -61,6 +57,25 @@ impl Frame {
             bytes: bytes.freeze(),
             payload_at,
             kind: FrameKind::Binary,
+        }
+    }
+
+    /// Bytes to keep free in front of a payload that is written in place, for [`Frame::text_in_place`].
+    pub(crate) const HEADER_MAX: usize = 10;
+
+    /// A text frame around a payload that already lies in `buffer`, from `payload_from` to the end, as UTF-8.
+    /// The header goes into the space in front of it, which is at least [`Frame::HEADER_MAX`] bytes; nothing is copied.
+    pub(crate) fn text_in_place(mut buffer: Vec<u8>, payload_from: usize) -> Frame {
+        debug_assert!(payload_from >= Frame::HEADER_MAX, "no space for the header");
+        let (header, header_len) = header(0x81, buffer.len() - payload_from);
+        let start = payload_from - usize::from(header_len);
+        buffer[start..payload_from].copy_from_slice(&header[..usize::from(header_len)]);
+        // A boxed slice has no spare capacity: what a send queue counts is what it holds.
+        let bytes = Bytes::from(buffer.into_boxed_slice()).slice(start..);
+        Frame {
+            bytes,
+            payload_at: header_len,
+            kind: FrameKind::Text,
         }
     }
 
@@ -99,27 +114,35 @@ impl Frame {
     }
 }
 
-/// A buffer for exactly one unmasked, final frame, with its header (RFC 6455 section 5.2) written.
+/// A buffer for exactly one unmasked, final frame, with its header written.
 fn with_header(first_byte: u8, length: usize) -> (BytesMut, u8) {
-    let header_len: u8 = match length {
-        0..=125 => 2,
-        126..=0xFFFF => 4,
-        _ => 10,
-    };
+    let (header, header_len) = header(first_byte, length);
     let mut bytes = BytesMut::with_capacity(usize::from(header_len) + length);
-    bytes.put_u8(first_byte);
-    match (u8::try_from(length), u16::try_from(length)) {
-        (Ok(short @ 0..=125), _) => bytes.put_u8(short),
+    bytes.put_slice(&header[..usize::from(header_len)]);
+    (bytes, header_len)
+}
+
+/// The header of an unmasked, final frame and its length (RFC 6455 section 5.2).
+fn header(first_byte: u8, length: usize) -> ([u8; Frame::HEADER_MAX], u8) {
+    let mut header = [0; Frame::HEADER_MAX];
+    header[0] = first_byte;
+    let header_len = match (u8::try_from(length), u16::try_from(length)) {
+        (Ok(short @ 0..=125), _) => {
+            header[1] = short;
+            2
+        }
         (_, Ok(medium)) => {
-            bytes.put_u8(126);
-            bytes.put_u16(medium);
+            header[1] = 126;
+            header[2..4].copy_from_slice(&medium.to_be_bytes());
+            4
         }
         (_, Err(_)) => {
-            bytes.put_u8(127);
-            bytes.put_u64(length as u64);
+            header[1] = 127;
+            header[2..].copy_from_slice(&(length as u64).to_be_bytes());
+            10
         }
-    }
-    (bytes, header_len)
+    };
+    (header, header_len)
 }
 
 #[cfg(test)]
@@ -138,6 +161,14 @@ mod tests {
             let frame = Frame::text(&["x".repeat(length).as_str()]);
             assert_eq!(&frame.as_websocket()[..header.len()], header, "length {length}");
             assert_eq!(frame.payload().len(), length);
+
+            let mut buffer = vec![0; Frame::HEADER_MAX + 3];
+            buffer.resize(buffer.len() + length, b'x');
+            assert_eq!(
+                Frame::text_in_place(buffer, Frame::HEADER_MAX + 3),
+                frame,
+                "length {length}"
+            );
         }
     }
 }
