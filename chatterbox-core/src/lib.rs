@@ -14,6 +14,7 @@ pub mod clock;
 pub mod domain;
 pub mod engine;
 pub mod error;
+pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod layers;

@@ -10,8 +10,8 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::app::{Actor, App, Call, Outcome, Reply, UseCase};
 use crate::error::Error;
 use crate::layers::{
-    Audit, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer, ShieldLayer, TimeoutLayer,
-    TraceLayer,
+    Audit, AuthLimitLayer, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer,
+    ShieldLayer, TimeoutLayer, TraceLayer,
 };
 use crate::tasks::Tasks;
 
@@ -20,6 +20,8 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The layers that come with ports.
 pub struct Layers {
+    /// Counts logins, registrations and refreshes.
+    pub auth_limit: AuthLimitLayer,
     /// Counts messages.
     pub rate_limit: RateLimitLayer,
     /// Reports who is here.
@@ -46,6 +48,8 @@ impl Stack {
             .layer(ShieldLayer::new(tasks))
             // Outside presence and publish: who is over the limit causes nothing.
             .layer(layers.rate_limit)
+            // Before anything is hashed.
+            .layer(layers.auth_limit)
             .layer(CarryLayer(layers.presences))
             .layer(CarryLayer(layers.publisher))
             // Inside publish: jobs are durable before anyone hears of the change.

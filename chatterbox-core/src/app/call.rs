@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, Error, Outcome, messages, presence, rooms};
+use super::{App, Error, Outcome, accounts, messages, presence, rooms};
 pub use crate::auth::Principal;
 use crate::views;
 
@@ -210,6 +210,32 @@ macro_rules! commands {
 }
 
 commands! {
+    /// Create an account and log in (S-052).
+    Register: accounts::Register => accounts::Registered,
+    /// Log in (S-053).
+    Login: accounts::Login => accounts::LoggedIn,
+    /// Take a refresh token for new tokens (S-055).
+    Refresh: accounts::Refresh => accounts::Refreshed,
+    /// End the caller's session or all of them (S-054).
+    Logout: accounts::Logout => accounts::LoggedOut,
+    /// Whom an access token speaks for (S-083).
+    VerifyToken: accounts::VerifyToken => accounts::TokenVerified,
+    /// Look at the caller's own account (S-056).
+    Me: accounts::Me => accounts::AccountView,
+    /// Look at somebody's public profile (S-060).
+    GetUser: accounts::GetUser => views::PublicUser,
+    /// Create an account for somebody.
+    CreateUser: accounts::CreateUser => accounts::UserCreated,
+    /// List accounts.
+    ListUsers: accounts::ListUsers => accounts::UserList,
+    /// Suspend an account, or lift that.
+    SuspendUser: accounts::SuspendUser => accounts::UserSuspended,
+    /// Make somebody an administrator, or not any more.
+    SetAdmin: accounts::SetAdmin => accounts::AdminSet,
+    /// List a user's sessions.
+    ListSessions: accounts::ListSessions => accounts::SessionList,
+    /// End a user's sessions.
+    RevokeSessions: accounts::RevokeSessions => accounts::SessionsRevoked,
     /// Make a room (S-076).
     CreateRoom: rooms::CreateRoom => rooms::RoomCreated,
     /// List rooms (S-074).

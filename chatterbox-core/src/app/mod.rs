@@ -4,6 +4,7 @@
 //! [`Outcome`]: the reply, and effects as data. It never publishes, queues or spawns; the layers of [`crate::stack`]
 //! and the append path of [`crate::log`] do.
 
+pub mod accounts;
 pub mod call;
 pub mod jobs;
 pub mod messages;
@@ -35,6 +36,8 @@ pub struct App {
     pub clock: Arc<dyn Clock>,
     /// Fresh ids.
     pub ids: Arc<dyn IdSource>,
+    /// Passwords and tokens.
+    pub accounts: accounts::Accounts,
     /// Who listens.
     pub audience: Arc<dyn Audience>,
     /// Public users by id.

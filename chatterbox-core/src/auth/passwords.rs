@@ -206,7 +206,7 @@ mod tests {
     }
 
     fn password(text: &str) -> Password {
-        Password::attempt(text.to_owned()).unwrap()
+        Password::attempt(text.into()).unwrap()
     }
 
     #[tokio::test]

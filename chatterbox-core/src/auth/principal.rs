@@ -1,8 +1,8 @@
 use crate::clock::Timestamp;
 use crate::ids::{SessionId, TokenId, UserId};
 
-/// Who an access token speaks for. That its session still lives is another question: see
-/// [`crate::app::sessions`].
+/// Whom an access token speaks for. Whether its session still lives is another question, answered by
+/// [`LiveSessions`](crate::app::accounts::LiveSessions).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Principal {
     /// The user.

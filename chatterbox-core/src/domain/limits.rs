@@ -10,8 +10,8 @@ pub const USERNAME_CHARS: RangeInclusive<usize> = 3..=32;
 pub const DISPLAY_NAME_CHARS: RangeInclusive<usize> = 1..=64;
 /// A password (S-047). What is longer is refused before it is hashed (THREATS.md C8).
 pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
-/// An email address: the longest path of RFC 5321 less its brackets.
-pub const EMAIL_BYTES_MAX: usize = 254;
+/// An email address, from `a@b.cd` to the longest path of RFC 5321 less its brackets.
+pub const EMAIL_CHARS: RangeInclusive<usize> = 6..=254;
 /// The part of an address before the `@` (RFC 5321 section 4.5.3.1.1).
 pub const EMAIL_LOCAL_BYTES_MAX: usize = 64;
 /// One label of a domain name (RFC 1035 section 2.3.4).
@@ -27,4 +27,4 @@ pub const PAGE_ITEMS: RangeInclusive<usize> = 1..=100;
 /// Items of a page when the client names no number.
 pub const PAGE_ITEMS_DEFAULT: usize = 50;
 /// A `page` number, for older clients.
-pub const PAGE_NUMBER: RangeInclusive<usize> = 1..=100;
+pub const PAGE_NUMBER: RangeInclusive<usize> = 1..=20;

@@ -7,6 +7,7 @@ pub mod limits;
 pub mod message;
 pub mod profile;
 pub mod rule;
+pub mod secret;
 pub mod session;
 pub mod text;
 pub mod user;

@@ -4,13 +4,13 @@ use std::fmt;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
-use zeroize::Zeroizing;
 
 use super::limits::{
-    COMBINING_MARKS_MAX, DISPLAY_NAME_CHARS, DOMAIN_LABEL_BYTES_MAX, EMAIL_BYTES_MAX, EMAIL_LOCAL_BYTES_MAX,
+    COMBINING_MARKS_MAX, DISPLAY_NAME_CHARS, DOMAIN_LABEL_BYTES_MAX, EMAIL_CHARS, EMAIL_LOCAL_BYTES_MAX,
     PASSWORD_CHARS,
 };
 use super::rule::Rule;
+use super::secret::Secret;
 use super::text::{is_bidi_control, is_default_ignorable};
 use super::user::Email;
 
@@ -21,8 +21,8 @@ impl Email {
     /// The key is in lower case: no provider of note tells `Ann@` from `ann@`, and two accounts on one mailbox are worse.
     pub fn parse(text: &str) -> Result<Email, Rule> {
         let shown = text.trim_matches(' ');
-        if shown.is_empty() || shown.len() > EMAIL_BYTES_MAX {
-            return Err(Rule::Length);
+        if !EMAIL_CHARS.contains(&shown.len()) {
+            return Err(Rule::length(&EMAIL_CHARS));
         }
         let (local, domain) = shown.rsplit_once('@').ok_or(Rule::Format)?;
         if is_local_part(local) && is_domain(domain) {
@@ -67,11 +67,11 @@ fn is_domain(domain: &str) -> bool {
 /// The name shown beside a username: NFC, trimmed, without controls and direction tricks.
 pub fn display_name(text: &str) -> Result<String, Rule> {
     if text.len() > 16 * DISPLAY_NAME_CHARS.end() {
-        return Err(Rule::Length);
+        return Err(Rule::length(&DISPLAY_NAME_CHARS));
     }
     let name: String = text.trim().nfc().collect();
     if !DISPLAY_NAME_CHARS.contains(&name.chars().count()) {
-        return Err(Rule::Length);
+        return Err(Rule::length(&DISPLAY_NAME_CHARS));
     }
     let mut marks = 0;
     for c in name.chars() {
@@ -92,32 +92,30 @@ pub fn display_name(text: &str) -> Result<String, Rule> {
 
 /// A password in clear: never shown, wiped when dropped, hashed as the bytes that were typed.
 #[derive(Clone)]
-pub struct Password(Zeroizing<String>);
+pub struct Password(Secret);
 
 impl Password {
     /// A password for an account: 8 to 128 code points of any kind (S-047).
-    pub fn new(text: String) -> Result<Password, Rule> {
-        let password = Password(Zeroizing::new(text));
-        if PASSWORD_CHARS.contains(&password.0.chars().count()) {
-            Ok(password)
+    pub fn new(text: Secret) -> Result<Password, Rule> {
+        if PASSWORD_CHARS.contains(&text.as_str().chars().count()) {
+            Ok(Password(text))
         } else {
-            Err(Rule::Length)
+            Err(Rule::length(&PASSWORD_CHARS))
         }
     }
 
     /// A password to try: shorter ones may stem from an older installation, longer ones belong to nobody.
-    pub fn attempt(text: String) -> Result<Password, Rule> {
-        let password = Password(Zeroizing::new(text));
-        if password.0.chars().count() <= *PASSWORD_CHARS.end() {
-            Ok(password)
+    pub fn attempt(text: Secret) -> Result<Password, Rule> {
+        if text.as_str().chars().count() <= *PASSWORD_CHARS.end() {
+            Ok(Password(text))
         } else {
-            Err(Rule::Length)
+            Err(Rule::length(&PASSWORD_CHARS))
         }
     }
 
     /// The bytes to hash.
     pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
+        self.0.as_str().as_bytes()
     }
 }
 
@@ -130,6 +128,8 @@ impl fmt::Debug for Password {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const LENGTH: Rule = Rule::Length { min: 1, max: 64 };
 
     #[test]
     fn addresses_are_sane_and_compare_without_case() {
@@ -171,7 +171,10 @@ mod tests {
         }
         assert!(Email::parse(&format!("{}@example.org", "a".repeat(65))).is_err());
         assert!(Email::parse(&format!("a@{}.example", "b".repeat(64))).is_err());
-        assert_eq!(Email::parse(&"a".repeat(1_000_000)), Err(Rule::Length));
+        assert_eq!(
+            Email::parse(&"a".repeat(1_000_000)),
+            Err(Rule::Length { min: 6, max: 254 })
+        );
     }
 
     #[test]
@@ -182,8 +185,8 @@ mod tests {
             ("👩\u{200d}💻 Ann", Ok("👩\u{200d}💻 Ann")),
             ("אן", Ok("אן")),
             ("<script>", Ok("<script>")),
-            ("", Err(Rule::Length)),
-            ("   ", Err(Rule::Length)),
+            ("", Err(LENGTH)),
+            ("   ", Err(LENGTH)),
             ("Ann\u{202e}nimda", Err(Rule::Characters)),
             ("Ann\u{2066}x", Err(Rule::Characters)),
             ("Ann\nLee", Err(Rule::Characters)),
@@ -201,18 +204,22 @@ mod tests {
             );
         }
         assert!(display_name(&"ü".repeat(64)).is_ok());
-        assert_eq!(display_name(&"ü".repeat(65)), Err(Rule::Length));
+        assert_eq!(display_name(&"ü".repeat(65)), Err(LENGTH));
     }
 
     #[test]
     fn passwords_count_code_points_and_are_never_cut() {
         for (length, expected) in [(7, false), (8, true), (73, true), (128, true), (129, false)] {
-            assert_eq!(Password::new("ü".repeat(length)).is_ok(), expected, "{length}");
+            assert_eq!(
+                Password::new("ü".repeat(length).into()).is_ok(),
+                expected,
+                "{length}"
+            );
         }
-        assert!(Password::attempt("short".to_owned()).is_ok());
-        assert!(Password::attempt("a".repeat(129)).is_err());
+        assert!(Password::attempt("short".into()).is_ok());
+        assert!(Password::attempt("a".repeat(129).into()).is_err());
         assert_eq!(
-            format!("{:?}", Password::attempt("hunter2".to_owned()).unwrap()),
+            format!("{:?}", Password::attempt("hunter2".into()).unwrap()),
             "Password(…)"
         );
     }

@@ -1,17 +1,22 @@
-//! What an input can get wrong, as clients are told: `details: [{field, rule}]` (SPEC.md section 1).
+//! What an input can get wrong, as clients are told in `details: [{field, rule}]` (SPEC.md section 1).
 
-/// The rule that a field broke. [`word`](Rule::word) is stable; the message is for people.
+/// The rule that a field broke; the text is what the client reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum Rule {
     /// Missing or null.
-    #[error("is required")]
+    #[error("required")]
     Required,
     /// Not of the JSON type that belongs there.
-    #[error("is of the wrong type")]
-    Type,
+    #[error("must be a {0}")]
+    Type(&'static str),
     /// Shorter or longer than [`limits`](super::limits) say.
-    #[error("has a length out of bounds")]
-    Length,
+    #[error("{min} to {max} code points")]
+    Length {
+        /// Fewest code points.
+        min: usize,
+        /// Most.
+        max: usize,
+    },
     /// Holds characters that don't belong there.
     #[error("holds characters that are not allowed")]
     Characters,
@@ -19,28 +24,30 @@ pub enum Rule {
     #[error("mixes scripts")]
     Script,
     /// Kept for the server.
-    #[error("is reserved")]
+    #[error("reserved")]
     Reserved,
     /// Not of the form it must have.
-    #[error("is malformed")]
+    #[error("malformed")]
     Format,
-    /// A number out of its bounds.
-    #[error("is out of range")]
-    Range,
+    /// Not a whole number of the range.
+    #[error("a whole number, at least {min}, at most {max}")]
+    Range {
+        /// Smallest.
+        min: usize,
+        /// Largest.
+        max: usize,
+    },
+    /// Given together with another parameter that means something else, or twice.
+    #[error("given more than once, or beside another that excludes it")]
+    Ambiguous,
 }
 
 impl Rule {
-    /// The word in `details`; clients switch on it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Rule::Required => "required",
-            Rule::Type => "type",
-            Rule::Length => "length",
-            Rule::Characters => "characters",
-            Rule::Script => "script",
-            Rule::Reserved => "reserved",
-            Rule::Format => "format",
-            Rule::Range => "range",
+    /// A length outside of `range`.
+    pub(super) fn length(range: &std::ops::RangeInclusive<usize>) -> Rule {
+        Rule::Length {
+            min: *range.start(),
+            max: *range.end(),
         }
     }
 }

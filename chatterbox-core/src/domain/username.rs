@@ -54,11 +54,11 @@ impl Username {
     /// sees (zero width, direction controls, variation selectors) are taken out before anything is compared.
     pub fn parse(text: &str) -> Result<Username, Rule> {
         if text.len() > INPUT_BYTES_MAX {
-            return Err(Rule::Length);
+            return Err(Rule::length(&USERNAME_CHARS));
         }
         let shown = visible(text);
         if !USERNAME_CHARS.contains(&shown.chars().count()) {
-            return Err(Rule::Length);
+            return Err(Rule::length(&USERNAME_CHARS));
         }
         check_characters(&shown)?;
         if !shown
@@ -129,6 +129,8 @@ fn check_characters(shown: &str) -> Result<(), Rule> {
 mod tests {
     use super::*;
 
+    const LENGTH: Rule = Rule::Length { min: 3, max: 32 };
+
     #[test]
     fn names_keep_to_the_rules_of_s_052_and_f1() {
         for (text, expected) in [
@@ -142,9 +144,9 @@ mod tests {
             ("Борис", Ok("Борис")),
             ("田中さん", Ok("田中さん")),
             ("अनुराग", Ok("अनुराग")),
-            ("an", Err(Rule::Length)),
-            ("", Err(Rule::Length)),
-            ("\u{200b}\u{200b}\u{200b}", Err(Rule::Length)),
+            ("an", Err(LENGTH)),
+            ("", Err(LENGTH)),
+            ("\u{200b}\u{200b}\u{200b}", Err(LENGTH)),
             ("аnn", Err(Rule::Script)),
             ("annλ", Err(Rule::Script)),
             ("an n", Err(Rule::Characters)),

@@ -2,6 +2,8 @@
 //! one port. [`crate::stack`] shows all of them in order.
 
 mod audit;
+mod auth_limit;
+mod buckets;
 mod carry;
 mod presence;
 mod publish;
@@ -12,6 +14,8 @@ mod timeout;
 mod trace;
 
 pub use audit::Audit;
+pub use auth_limit::AuthLimitLayer;
+pub use buckets::Buckets;
 pub use carry::{Carry, CarryLayer};
 pub use presence::Presences;
 pub use publish::Publisher;

@@ -1,0 +1,129 @@
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
+use crate::auth::Principal;
+use crate::clock::Timestamp;
+use crate::domain::secret::Secret;
+use crate::domain::user::User;
+use crate::ids::{SessionId, UserId};
+use crate::views::PublicUser;
+
+/// An account as its owner sees it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AccountView {
+    /// Id.
+    pub id: UserId,
+    /// Unique name.
+    pub username: String,
+    /// Name to show beside it.
+    pub display_name: Option<String>,
+    /// Address, as given.
+    pub email: String,
+    /// Whether the account administrates the server.
+    pub admin: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+}
+
+impl From<User> for AccountView {
+    fn from(user: User) -> AccountView {
+        AccountView {
+            id: user.id,
+            username: user.username,
+            display_name: user.display_name,
+            email: user.email,
+            admin: user.admin,
+            created_at: user.created_at,
+        }
+    }
+}
+
+/// The caller's own account (S-056).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Me {}
+
+impl UseCase for Me {
+    type Reply = AccountView;
+    const SEVERAL_STEPS: bool = false;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<AccountView>, Error> {
+        let user = app.stores.users.get(by.actor.user()?.user).await?;
+        let user = user.ok_or(Error::Unauthenticated("the account is gone"))?;
+        Ok(Outcome::of(user.into()))
+    }
+}
+
+/// Somebody's public profile (S-060).
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetUser {
+    /// Whose.
+    pub id: UserId,
+}
+
+impl UseCase for GetUser {
+    type Reply = PublicUser;
+    const SEVERAL_STEPS: bool = false;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<PublicUser>, Error> {
+        match by.actor {
+            Actor::User(_) | Actor::Operator => {}
+            Actor::Nobody => return Err(Error::Unauthenticated("log in first")),
+        }
+        let user = app
+            .stores
+            .users
+            .get(self.id)
+            .await?
+            .ok_or(Error::NotFound("user"))?;
+        Ok(Outcome::of(public(user)))
+    }
+}
+
+fn public(user: User) -> PublicUser {
+    PublicUser {
+        id: user.id,
+        username: user.username,
+        display_name: user.display_name,
+    }
+}
+
+/// Whom an access token speaks for: what a socket's `auth` asks (S-083). Answers
+/// [`Error::TokenExpired`] and [`Error::Unauthenticated`] like any request.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VerifyToken {
+    /// The token.
+    pub token: Secret,
+}
+
+/// The token is good and its session lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TokenVerified {
+    /// Its user.
+    pub user: PublicUser,
+    /// Its session.
+    pub session_id: SessionId,
+    /// Who calls with it.
+    #[serde(skip)]
+    pub principal: Principal,
+}
+
+impl UseCase for VerifyToken {
+    type Reply = TokenVerified;
+    const SEVERAL_STEPS: bool = false;
+
+    async fn run(self, app: &App, _by: Caller) -> Result<Outcome<TokenVerified>, Error> {
+        let principal = app.accounts.live.verify(self.token.as_str()).await?;
+        let user = app.stores.users.get(principal.user).await?;
+        let user = user.ok_or(Error::Unauthenticated("the account is gone"))?;
+        Ok(Outcome::of(TokenVerified {
+            user: public(user),
+            session_id: principal.session,
+            principal,
+        }))
+    }
+}

@@ -1,0 +1,142 @@
+//! Fields of request bodies: read whatever is there, then say everything that is wrong with it at once.
+//!
+//! A field never fails to parse, so a body that is JSON but of the wrong shape is answered with the names of its fields
+//! (SPEC.md section 1), and an object where a string belongs goes no further than this file (THREATS.md E1).
+
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use crate::domain::rule::Rule;
+
+/// A field that holds a text.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub(super) enum Text {
+    /// Not there, or null.
+    #[default]
+    Missing,
+    /// Something else.
+    WrongType,
+    /// The text.
+    Is(String),
+}
+
+/// What is wrong with a body or a query, field by field.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(super) struct Problems(pub(super) Vec<(&'static str, Rule)>);
+
+impl Problems {
+    pub(super) fn add(&mut self, field: &'static str, rule: Rule) {
+        self.0.push((field, rule));
+    }
+
+    /// A field that must be there and pass `check`.
+    pub(super) fn required<T>(
+        &mut self,
+        field: &'static str,
+        text: Text,
+        check: impl FnOnce(String) -> Result<T, Rule>,
+    ) -> Option<T> {
+        match text {
+            Text::Missing => {
+                self.add(field, Rule::Required);
+                None
+            }
+            Text::WrongType | Text::Is(_) => self.optional(field, text, check),
+        }
+    }
+
+    /// A field that may be missing or null, else must pass `check`.
+    pub(super) fn optional<T>(
+        &mut self,
+        field: &'static str,
+        text: Text,
+        check: impl FnOnce(String) -> Result<T, Rule>,
+    ) -> Option<T> {
+        let checked = match text {
+            Text::Missing => return None,
+            Text::WrongType => Err(Rule::Type),
+            Text::Is(text) => check(text),
+        };
+        checked.map_err(|rule| self.add(field, rule)).ok()
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("anything")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
+        Ok(Text::Is(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text, E> {
+        Ok(Text::Is(text))
+    }
+
+    fn visit_unit<E>(self) -> Result<Text, E> {
+        Ok(Text::Missing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
+        Ok(Text::WrongType)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
+        Ok(Text::WrongType)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
+        Ok(Text::WrongType)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
+        Ok(Text::WrongType)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Text::WrongType)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Text, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text::WrongType)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn e1_whatever_is_no_text_is_told_apart() {
+        for (json, expected) in [
+            ("\"a\"", Text::Is("a".to_owned())),
+            ("\"\\u0061\"", Text::Is("a".to_owned())),
+            ("null", Text::Missing),
+            ("true", Text::WrongType),
+            ("1", Text::WrongType),
+            ("-1", Text::WrongType),
+            ("1.5", Text::WrongType),
+            ("[\"a\", {\"b\": []}]", Text::WrongType),
+            ("{\"$gt\": \"\"}", Text::WrongType),
+        ] {
+            assert!(serde_json::from_str::<Text>(json).unwrap() == expected, "{json}");
+        }
+        // E12: what is no JSON at all stays an error.
+        let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+        for json in ["\"\\ud800\"", "1e400", "{", deep.as_str()] {
+            assert!(serde_json::from_str::<Text>(json).is_err(), "{}", &json[..json.len().min(20)]);
+        }
+    }
+}

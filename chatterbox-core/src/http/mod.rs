@@ -1,0 +1,4 @@
+//! The REST API.
+
+pub mod client_ip;
+mod schema;

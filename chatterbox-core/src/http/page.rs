@@ -1,0 +1,114 @@
+//! Pages of lists: `limit`, `cursor` and `page` in, `{items, limit, nextCursor, prevCursor, hasMore}` out
+//! (SPEC.md section 1, Pagination).
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::field::Problems;
+use crate::domain::limits::{PAGE_ITEMS, PAGE_ITEMS_DEFAULT};
+use crate::domain::rule::Rule;
+
+/// A query string, decoded once. Names nobody asks for are ignored.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Query(Vec<(String, String)>);
+
+impl Query {
+    pub(super) fn parse(query: Option<&str>) -> Query {
+        let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
+        Query(pairs.into_owned().collect())
+    }
+
+    /// A parameter; given twice it is refused, since proxies and frameworks differ in which one they see.
+    pub(super) fn one(&self, name: &'static str, problems: &mut Problems) -> Option<&str> {
+        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let value = values.next()?;
+        if values.next().is_some() {
+            problems.add(name, Rule::Format);
+            return None;
+        }
+        Some(value)
+    }
+
+    /// `true`, `false`, or missing, which is false.
+    pub(super) fn flag(&self, name: &'static str, problems: &mut Problems) -> bool {
+        match self.one(name, problems) {
+            None | Some("false") => false,
+            Some("true") => true,
+            Some(_) => {
+                problems.add(name, Rule::Format);
+                false
+            }
+        }
+    }
+
+    /// `limit`: 50 if missing, at most 100 however much is asked for.
+    pub(super) fn limit(&self, problems: &mut Problems) -> usize {
+        match self.one("limit", problems) {
+            None => PAGE_ITEMS_DEFAULT,
+            Some(text) => positive(text).map_or_else(
+                || {
+                    problems.add("limit", Rule::Range);
+                    PAGE_ITEMS_DEFAULT
+                },
+                |limit| limit.min(*PAGE_ITEMS.end()),
+            ),
+        }
+    }
+}
+
+/// A whole number from 1; too many digits count as very much.
+pub(super) fn positive(text: &str) -> Option<usize> {
+    if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number = text.parse().unwrap_or(usize::MAX);
+    (number > 0).then_some(number)
+}
+
+/// One page of a list.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Page<T> {
+    /// The items, in the list's order.
+    pub(super) items: Vec<T>,
+    /// How many a page holds at most: what was asked for, clamped.
+    pub(super) limit: usize,
+    /// Where the list goes on; `null` at its end.
+    pub(super) next_cursor: Option<String>,
+    /// Where the page before begins; `null` where the list can't be read backwards, or at its beginning.
+    pub(super) prev_cursor: Option<String>,
+    /// Whether there are items behind this page.
+    pub(super) has_more: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn edge_22_limits_are_clamped_or_refused() {
+        for (query, expected) in [
+            (None, Some(50)),
+            (Some(""), Some(50)),
+            (Some("limit=1"), Some(1)),
+            (Some("limit=100"), Some(100)),
+            (Some("limit=101"), Some(100)),
+            (Some("limit=1000000000"), Some(100)),
+            (Some("limit=99999999999999999999999999"), Some(100)),
+            (Some("limit=%35"), Some(5)),
+            (Some("other[$gt]=1&limit=5"), Some(5)),
+            (Some("limit=0"), None),
+            (Some("limit=-1"), None),
+            (Some("limit=1e9"), None),
+            (Some("limit=abc"), None),
+            (Some("limit="), None),
+            (Some("limit=1.5"), None),
+            (Some("limit=%2535"), None),
+            (Some("limit=5&limit=6"), None),
+        ] {
+            let mut problems = Problems::default();
+            let limit = Query::parse(query).limit(&mut problems);
+            assert_eq!(problems.0.is_empty().then_some(limit), expected, "{query:?}");
+        }
+    }
+}
