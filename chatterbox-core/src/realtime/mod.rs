@@ -3,3 +3,4 @@
 //! handlers, or the chat.
 
 pub mod application;
+pub mod socketio;

@@ -3,7 +3,8 @@
 //! * [`ManualClock`] and [`SeededIds`] in place of the real sources of time and ids,
 //! * [`samples`]: domain objects with one line each,
 //! * [`Flaky`], [`Slow`] and [`FaultyBus`]: ports that fail, wait, lose and reorder on command,
-//! * [`conformance`]: for every port the behaviours that its adapters have in common, each a test.
+//! * [`conformance`]: for every port the behaviours that its adapters have in common, each a test,
+//! * [`fuzz`]: the bodies of the fuzz targets.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,6 +13,7 @@
 )]
 
 pub mod conformance;
+pub mod fuzz;
 pub mod samples;
 
 mod clock;

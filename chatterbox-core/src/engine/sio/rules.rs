@@ -36,6 +36,13 @@ impl Rules {
         }
     }
 
+    /// All namespaces with their names, in the order of their ids.
+    pub fn namespaces(&self) -> impl Iterator<Item = (NamespaceId, &str)> {
+        (0..)
+            .map(NamespaceId)
+            .zip(self.namespaces.iter().map(|name| &**name))
+    }
+
     /// The namespace of this name.
     pub fn find(&self, name: &str) -> Option<NamespaceId> {
         let index = self.namespaces.iter().position(|known| **known == *name)?;

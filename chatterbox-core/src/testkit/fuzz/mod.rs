@@ -1,0 +1,16 @@
+//! Bodies of the fuzz targets: each takes any bytes and panics if a law is broken.
+//!
+//! ```text
+//! chatterbox-core/fuzz/fuzz_targets/NAME.rs ──calls──▶ testkit::fuzz::NAME(bytes)
+//! chatterbox-core/tests/fuzz_corpus.rs ─────replays──▶ chatterbox-core/fuzz/corpus/NAME/*
+//! ```
+//!
+//! The fuzzer finds new inputs; an ordinary test run replays those that were kept. A target takes one line in
+//! [`TARGETS`], a file in `fuzz_targets` and a folder in `corpus`.
+
+mod sio;
+
+pub use sio::{sio_packet, sio_sockets};
+
+/// Every target: the name of its folder of inputs, and its body.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[("sio_packet", sio_packet), ("sio_sockets", sio_sockets)];
