@@ -27,3 +27,4 @@ pub mod tasks;
 #[cfg(any(test, feature = "testkit"))]
 pub mod testkit;
 pub mod views;
+pub mod worker;

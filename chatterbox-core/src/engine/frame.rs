@@ -46,7 +46,11 @@ impl Frame {
 
     /// A text frame written out by hand: a header of two bytes and a payload of at most 125.
     pub(crate) const fn from_static(bytes: &'static [u8]) -> Frame {
-        Frame { bytes: Bytes::from_static(bytes), payload_at: 2, kind: FrameKind::Text }
+        Frame {
+            bytes: Bytes::from_static(bytes),
+            payload_at: 2,
+            kind: FrameKind::Text,
+        }
     }
 
     /// A binary frame.

@@ -19,6 +19,7 @@ pub use buckets::Buckets;
 pub use carry::{Carry, CarryLayer};
 pub use presence::Presences;
 pub use publish::Publisher;
+pub(crate) use publish::{end_session, end_sessions};
 pub use queue::Enqueuer;
 pub use rate_limit::RateLimitLayer;
 pub use shield::ShieldLayer;

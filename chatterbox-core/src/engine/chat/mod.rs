@@ -1,3 +1,17 @@
-//! The chat session: Socket.IO events and typed calls, guest and member.
+//! The chat session of one connection: from Socket.IO events to typed actions, from guest to member.
+//!
+//! ```text
+//!  Message ──▶ sio::Sockets ──▶ events ──▶ Chat ──▶ Step::Queue(request) ──▶ begin() ──▶ Action, run by the driver
+//!                                           │                                              │
+//!  Packet ◀───── encode ◀───────────────────┴──────── Step::Send ◀── finish() ◀── result ──┘
+//! ```
+//! No I/O, like the machines below it. Requests are begun strictly in order, so that what a client may do is judged
+//! on what its earlier requests have changed: an event sent right behind `auth` is a member's.
 
+mod bucket;
 pub mod encode;
+mod events;
+mod session;
+
+pub use events::{Action, Request};
+pub use session::{Begun, Chat, ChatRules, Identity, Replied, Step, Steps};

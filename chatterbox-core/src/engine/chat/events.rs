@@ -1,0 +1,118 @@
+//! Events of clients, typed.
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use crate::app::messages::SendRoomMessage;
+use crate::app::rooms::{JoinRoom, LeaveRoom};
+use crate::engine::sio::{Event, NamespaceId};
+use crate::error::Error;
+
+/// Longest part of a parser's complaint that is sent back.
+const COMPLAINT_BYTES_MAX: usize = 160;
+
+/// Something the client wants, in the order in which it asked.
+#[derive(Debug)]
+pub struct Request {
+    /// Name of the event, for errors without an ack.
+    pub event: Box<str>,
+    /// Where the answer goes; without it only errors are told.
+    pub ack: Option<u64>,
+    /// The client's key of a message, for errors without an ack.
+    pub client_message_id: Option<Box<str>>,
+    /// What it wants, if that could be understood.
+    pub action: Result<Action, Error>,
+}
+
+/// What a client can want.
+#[derive(Debug)]
+pub enum Action {
+    /// Come in with the token of the CONNECT payload.
+    Enter {
+        /// The namespace asked for.
+        namespace: NamespaceId,
+        /// An access token.
+        token: Box<str>,
+    },
+    /// Become a member, or stay one with a new token (S-083).
+    Authenticate {
+        /// An access token.
+        token: Box<str>,
+    },
+    /// S-084.
+    JoinRoom(JoinRoom),
+    /// S-085.
+    LeaveRoom(LeaveRoom),
+    /// S-086.
+    SendRoomMessage(SendRoomMessage),
+    /// S-092.
+    Heartbeat,
+}
+
+/// Payload of `auth`, and of CONNECT. `cursors` and whatever else clients put in are left alone.
+#[derive(Deserialize)]
+struct Credentials {
+    token: Box<str>,
+}
+
+/// Payload of `heartbeat`.
+#[derive(Deserialize)]
+struct Heartbeat {
+    #[expect(dead_code, reason = "checked for its type; away is told with presence")]
+    #[serde(default)]
+    active: Option<bool>,
+}
+
+impl Request {
+    /// What an event asks for. `None` for an unknown event that wants no answer.
+    pub(super) fn read(event: &Event) -> Option<Request> {
+        let name = event.name();
+        let mut client_message_id = None;
+        let action = if !event.args.attachments().is_empty() {
+            Err(Error::invalid("payload", "no binary attachments"))
+        } else {
+            match name {
+                "auth" => parse(event).map(|Credentials { token }| Action::Authenticate { token }),
+                "join-room" => parse(event).map(Action::JoinRoom),
+                "leave-room" => parse(event).map(Action::LeaveRoom),
+                "send-room-message" => parse(event).map(|send: SendRoomMessage| {
+                    client_message_id = send.client_message_id.as_deref().map(Box::from);
+                    Action::SendRoomMessage(send)
+                }),
+                "heartbeat" if event.arg_json(0).is_none() => Ok(Action::Heartbeat),
+                "heartbeat" => parse(event).map(|Heartbeat { .. }| Action::Heartbeat),
+                _ if event.ack.is_none() => return None,
+                _ => Err(Error::invalid("event", format!("unknown event {:.40}", name))),
+            }
+        };
+        Some(Request {
+            event: name.into(),
+            ack: event.ack,
+            client_message_id,
+            action,
+        })
+    }
+
+    /// The token of a CONNECT payload, if there is a text there.
+    pub(super) fn enter(namespace: NamespaceId, auth: &str) -> Option<Request> {
+        let Credentials { token } = serde_json::from_str(auth).ok()?;
+        let action = Ok(Action::Enter { namespace, token });
+        Some(Request {
+            event: "connect".into(),
+            ack: None,
+            client_message_id: None,
+            action,
+        })
+    }
+}
+
+fn parse<T: DeserializeOwned>(event: &Event) -> Result<T, Error> {
+    let json = event
+        .arg_json(0)
+        .ok_or_else(|| Error::invalid("payload", "an object is missing"))?;
+    serde_json::from_str(json).map_err(|error| {
+        let complaint = error.to_string();
+        let cut = complaint.floor_char_boundary(COMPLAINT_BYTES_MAX);
+        Error::invalid("payload", &complaint[..cut])
+    })
+}

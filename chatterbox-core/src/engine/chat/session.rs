@@ -1,0 +1,556 @@
+//! The machine: stages of a connection, its deadlines, its patience.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+use smallvec::{SmallVec, smallvec};
+
+use super::bucket::Bucket;
+use super::encode;
+use super::events::{Action, Request};
+use crate::app::messages::MessageSent;
+use crate::app::{EndReason, Principal};
+use crate::clock::Timestamp;
+use crate::domain::entry::Seq;
+use crate::engine::sio::{Event, NamespaceId, Output, Rules, Sockets};
+use crate::engine::{CloseReason, Message, Packet};
+use crate::error::Error;
+use crate::views::{PublicUser, RoomView};
+
+/// What a session is allowed, and for how long.
+#[derive(Debug, Clone)]
+pub struct ChatRules {
+    /// From the opening to a valid token (S-083).
+    pub auth_timeout: Duration,
+    /// `token-expiring` comes so long before the end.
+    pub expiry_warning: Duration,
+    /// How often clients are asked to beat, in milliseconds.
+    pub heartbeat_interval_ms: u64,
+    /// Messages per second and user, as told to clients; `None` without limit.
+    pub messages_per_second: Option<u32>,
+}
+
+impl Default for ChatRules {
+    fn default() -> ChatRules {
+        ChatRules {
+            auth_timeout: Duration::from_secs(10),
+            expiry_warning: Duration::from_secs(60),
+            heartbeat_interval_ms: 30_000,
+            messages_per_second: Some(10),
+        }
+    }
+}
+
+/// Refused tokens before the session ends (S-096).
+const TOKENS_REFUSED_MAX: u8 = 3;
+/// Events a guest may send before the connection is closed.
+const GUEST_EVENTS_MAX: u8 = 20;
+/// Events that are no messages: burst and rate per connection (S-142: they have their own bucket).
+const SIGNALS: (f32, f32) = (60.0, 30.0);
+/// Refusals for being too fast that a connection may collect: with 30 tries a second it is closed after 10 s (S-142).
+const PATIENCE: (f32, f32) = (100.0, 10.0);
+
+/// The chat on one connection. Messages and results go in; [`Steps`] come out.
+#[derive(Debug)]
+pub struct Chat {
+    sockets: Sockets,
+    rules: Arc<ChatRules>,
+    stage: Stage,
+    signals: Bucket,
+    patience: Bucket,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Guest {
+        until: Instant,
+        refused: u8,
+        events: u8,
+    },
+    Member {
+        principal: Principal,
+        expires: Instant,
+        warned: bool,
+    },
+    Over,
+}
+
+impl Stage {
+    fn guest(rules: &ChatRules, now: Instant) -> Stage {
+        Stage::Guest {
+            until: now + rules.auth_timeout,
+            refused: 0,
+            events: 0,
+        }
+    }
+}
+
+/// What is to be done now.
+#[derive(Debug)]
+pub enum Step {
+    /// Send it.
+    Send(Packet),
+    /// Put it behind the requests that wait.
+    Queue(Request),
+    /// A namespace was joined: the connect time-out no longer applies.
+    Joined,
+    /// The client left: it watches nothing any more, and what it had asked for is void.
+    Leave,
+    /// Tell the client that its session has ended, and close.
+    End(EndReason),
+    /// Close.
+    Close(CloseReason),
+}
+
+/// Mostly one step.
+pub type Steps = SmallVec<[Step; 2]>;
+
+/// The beginning of a request.
+#[derive(Debug)]
+pub enum Begun {
+    /// Run it and bring the result to [`Chat::finish`].
+    Run(Action),
+    /// It is answered already.
+    Answered(Steps),
+}
+
+/// Who a token speaks for.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    /// The user and the session.
+    pub principal: Principal,
+    /// As everyone may see them.
+    pub user: Arc<PublicUser>,
+    /// How long the token is good for.
+    pub expires_in: Duration,
+    /// The server's wall clock.
+    pub server_time: Timestamp,
+}
+
+/// The result of an action.
+#[derive(Debug)]
+pub enum Replied {
+    /// Of [`Action::Enter`].
+    Entered(NamespaceId, Result<Identity, Error>),
+    /// Of [`Action::Authenticate`].
+    Authenticated(Identity),
+    /// Of [`Action::JoinRoom`]: the room, and the entry above which everything is delivered.
+    JoinedRoom(Box<RoomView>, Seq),
+    /// Of [`Action::LeaveRoom`].
+    LeftRoom {
+        /// The room.
+        room_name: String,
+        /// Members now.
+        member_count: u64,
+    },
+    /// Of [`Action::SendRoomMessage`].
+    Sent(MessageSent),
+    /// Of [`Action::Heartbeat`].
+    Beat(Timestamp),
+}
+
+impl Chat {
+    /// For a connection that was just opened.
+    pub fn new(namespaces: Arc<Rules>, rules: Arc<ChatRules>, now: Instant) -> Chat {
+        Chat {
+            sockets: Sockets::new(namespaces),
+            stage: Stage::guest(&rules, now),
+            rules,
+            signals: Bucket::new(SIGNALS.0, SIGNALS.1, now),
+            patience: Bucket::new(PATIENCE.0, PATIENCE.1, now),
+        }
+    }
+
+    /// The member's identity, once there is one.
+    pub fn principal(&self) -> Option<&Principal> {
+        match &self.stage {
+            Stage::Member { principal, .. } => Some(principal),
+            Stage::Guest { .. } | Stage::Over => None,
+        }
+    }
+
+    /// Takes one message. `socket_id` makes a fresh public id, should one be needed.
+    pub fn handle(&mut self, message: Message, socket_id: impl FnOnce() -> String, now: Instant) -> Steps {
+        match self.sockets.handle(message, now) {
+            None | Some(Output::Ack(_)) => Steps::new(),
+            Some(Output::Event(event)) => self.event(&event),
+            Some(Output::Connect { namespace, auth }) => {
+                match auth.and_then(|auth| Request::enter(namespace, auth.json())) {
+                    Some(request) => smallvec![Step::Queue(request)],
+                    None => self.accept(namespace, &socket_id()),
+                }
+            }
+            // The transport stays, and the client may ask for the namespace again (PROTOCOL.md section 10).
+            Some(Output::Left { .. }) => {
+                self.stage = Stage::guest(&self.rules, now);
+                smallvec![Step::Leave]
+            }
+            Some(Output::Send(packet)) => smallvec![Step::Send(packet)],
+            Some(Output::Close(reason)) => {
+                self.stage = Stage::Over;
+                smallvec![Step::Close(reason)]
+            }
+        }
+    }
+
+    /// Whether the client should wait before it sends more.
+    pub fn is_ready(&self) -> bool {
+        self.sockets.is_ready()
+    }
+
+    /// Begins the request that is next in order.
+    pub fn begin(&mut self, request: &mut Request, now: Instant) -> Begun {
+        if let Err(refused) = self.judge(request, now) {
+            return Begun::Answered(refused);
+        }
+        let unread = Err(Error::invalid("payload", "read twice"));
+        match std::mem::replace(&mut request.action, unread) {
+            Ok(action) => Begun::Run(action),
+            Err(error) => Begun::Answered(self.refuse(request, &error, now)),
+        }
+    }
+
+    /// Whether the sender may ask at all right now.
+    fn judge(&mut self, request: &Request, now: Instant) -> Result<(), Steps> {
+        let is_token = matches!(
+            request.action,
+            Ok(Action::Authenticate { .. } | Action::Enter { .. })
+        );
+        match &mut self.stage {
+            Stage::Over => Err(Steps::new()),
+            Stage::Guest { .. } if is_token => Ok(()),
+            Stage::Guest { events, .. } => {
+                *events += 1;
+                let too_many = *events > GUEST_EVENTS_MAX;
+                let mut steps = self.refuse(request, &Error::Unauthenticated("send auth first"), now);
+                if too_many {
+                    self.stage = Stage::Over;
+                    steps.push(Step::Close(CloseReason::Abuse));
+                }
+                Err(steps)
+            }
+            Stage::Member { .. } => {
+                let is_message = matches!(request.action, Ok(Action::SendRoomMessage(_)));
+                if is_message || self.signals.take(now) {
+                    return Ok(());
+                }
+                let retry_after = Duration::from_secs_f32(1.0 / SIGNALS.1);
+                Err(self.refuse(request, &Error::RateLimited { retry_after }, now))
+            }
+        }
+    }
+
+    /// Answers a request with what its action came to.
+    pub fn finish(
+        &mut self,
+        request: &Request,
+        result: Result<Replied, Error>,
+        socket_id: impl FnOnce() -> String,
+        now: Instant,
+    ) -> Steps {
+        match result {
+            Err(error) => self.fail(request, &error, now),
+            Ok(Replied::Entered(namespace, Ok(identity))) => {
+                let mut steps = self.accept(namespace, &socket_id());
+                // Held events stand behind the greeting.
+                let held = steps.drain(2.min(steps.len())..).collect::<Steps>();
+                steps.extend(self.welcome(&identity, now));
+                steps.extend(held);
+                steps
+            }
+            Ok(Replied::Entered(namespace, Err(error))) => self.shut_out(namespace, &error, now),
+            Ok(Replied::Authenticated(identity)) => self.authenticate(request, &identity, now),
+            Ok(Replied::JoinedRoom(room, seq)) => answer(
+                request,
+                &JoinedAck {
+                    members: room.member_count,
+                    room: &room,
+                    seq,
+                },
+            ),
+            Ok(Replied::LeftRoom {
+                room_name,
+                member_count,
+            }) => answer(
+                request,
+                &LeftAck {
+                    room_name: &room_name,
+                    member_count,
+                },
+            ),
+            Ok(Replied::Sent(sent)) => answer(request, &sent),
+            Ok(Replied::Beat(server_time)) => answer(request, &HeartbeatAck { server_time }),
+        }
+    }
+
+    /// When [`handle_timeout`](Chat::handle_timeout) wants to be called, if ever.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        let own = match &self.stage {
+            Stage::Guest { until, .. } => Some(*until),
+            Stage::Member {
+                expires,
+                warned: true,
+                ..
+            } => Some(*expires),
+            Stage::Member {
+                expires,
+                warned: false,
+                ..
+            } => Some(expires.checked_sub(self.rules.expiry_warning).unwrap_or(*expires)),
+            Stage::Over => None,
+        };
+        [own, self.sockets.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// Does what is due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Steps {
+        if let Some(Output::Close(reason)) = self.sockets.handle_timeout(now) {
+            self.stage = Stage::Over;
+            return smallvec![Step::Close(reason)];
+        }
+        match &mut self.stage {
+            Stage::Guest { until, .. } if *until <= now && self.sockets.joined().next().is_none() => {
+                self.stage = Stage::Over;
+                smallvec![Step::Close(CloseReason::ConnectTimeout)]
+            }
+            Stage::Guest { until, .. } if *until <= now => self.end(EndReason::NotAuthenticated),
+            Stage::Member { expires, .. } if *expires <= now => self.end(EndReason::Expired),
+            Stage::Member { expires, warned, .. }
+                if !*warned && *expires <= now + self.rules.expiry_warning =>
+            {
+                *warned = true;
+                let expires_in_ms = millis(expires.saturating_duration_since(now));
+                smallvec![Step::Send(encode::event(
+                    "token-expiring",
+                    &TokenExpiring { expires_in_ms }
+                ))]
+            }
+            Stage::Guest { .. } | Stage::Member { .. } | Stage::Over => Steps::new(),
+        }
+    }
+
+    fn event(&mut self, event: &Event) -> Steps {
+        match self.stage {
+            Stage::Over => Steps::new(),
+            Stage::Guest { .. } | Stage::Member { .. } => {
+                Request::read(event).map(Step::Queue).into_iter().collect()
+            }
+        }
+    }
+
+    /// Opens the namespace: the CONNECT answer, and then the events that were held for it.
+    fn accept(&mut self, namespace: NamespaceId, socket_id: &str) -> Steps {
+        let Some(accepted) = self.sockets.accept(namespace, socket_id) else {
+            return Steps::new();
+        };
+        let mut steps: Steps = smallvec![Step::Joined, Step::Send(accepted.answer)];
+        for event in &accepted.held {
+            steps.extend(self.event(event));
+        }
+        steps
+    }
+
+    fn authenticate(&mut self, request: &Request, identity: &Identity, now: Instant) -> Steps {
+        let ack = AuthAck {
+            user: &identity.user,
+            session_id: identity.principal.session.to_string(),
+        };
+        let mut steps = answer(request, &ack);
+        steps.extend(self.welcome(identity, now));
+        steps
+    }
+
+    /// From guest to member, or a member's new token.
+    fn welcome(&mut self, identity: &Identity, now: Instant) -> Steps {
+        let expires = now + identity.expires_in;
+        self.stage = Stage::Member {
+            principal: identity.principal,
+            expires,
+            warned: false,
+        };
+        let greeting = Authenticated {
+            user: &identity.user,
+            session_id: identity.principal.session.to_string(),
+            server_time: identity.server_time,
+            heartbeat_interval: self.rules.heartbeat_interval_ms,
+            limits: Limits {
+                message_chars: crate::domain::message::CONTENT_CHARS_MAX,
+                messages_per_second: self.rules.messages_per_second,
+            },
+        };
+        smallvec![Step::Send(encode::event("authenticated", &greeting))]
+    }
+
+    /// The CONNECT payload held a token that is no good: the namespace stays shut, as stock clients expect.
+    fn shut_out(&mut self, namespace: NamespaceId, error: &Error, now: Instant) -> Steps {
+        let data = serde_json::json!({ "code": error.code() });
+        let refusal = self.sockets.refuse(namespace, &error.to_string(), Some(&data));
+        let mut steps: Steps = refusal.map(Step::Send).into_iter().collect();
+        steps.extend(self.count_refused_token(error, now));
+        steps
+    }
+
+    fn fail(&mut self, request: &Request, error: &Error, now: Instant) -> Steps {
+        let mut steps = self.refuse(request, error, now);
+        if matches!(&*request.event, "auth") {
+            steps.extend(self.count_refused_token(error, now));
+        }
+        steps
+    }
+
+    fn count_refused_token(&mut self, error: &Error, _now: Instant) -> Steps {
+        match &mut self.stage {
+            // A store that is away says nothing about the token.
+            Stage::Guest { refused, .. } if !error.is_fault() => {
+                *refused += 1;
+                if *refused >= TOKENS_REFUSED_MAX {
+                    self.end(EndReason::NotAuthenticated)
+                } else {
+                    Steps::new()
+                }
+            }
+            Stage::Guest { .. } | Stage::Member { .. } | Stage::Over => Steps::new(),
+        }
+    }
+
+    fn end(&mut self, reason: EndReason) -> Steps {
+        self.stage = Stage::Over;
+        smallvec![Step::End(reason)]
+    }
+
+    /// Tells the client that a request was refused; closes when it doesn't stop being too fast.
+    fn refuse(&mut self, request: &Request, error: &Error, now: Instant) -> Steps {
+        let mut steps: Steps = smallvec![Step::Send(refusal(request, error))];
+        if matches!(error, Error::RateLimited { .. }) && !self.patience.take(now) {
+            self.stage = Stage::Over;
+            steps.push(Step::Close(CloseReason::Abuse));
+        }
+        steps
+    }
+}
+
+/// The ack of a request that succeeded; nothing if none was asked for.
+fn answer(request: &Request, reply: &impl Serialize) -> Steps {
+    let ack = request
+        .ack
+        .map(|id| encode::ack(id, &Success { ok: true, reply }));
+    ack.map(Step::Send).into_iter().collect()
+}
+
+/// The ack of a request that was refused, or `request-error` if none was asked for.
+fn refusal(request: &Request, error: &Error) -> Packet {
+    let retry_after_ms = error.retry_after().map(millis);
+    let message = error.to_string();
+    match request.ack {
+        Some(id) => encode::ack(
+            id,
+            &Failure {
+                ok: false,
+                error: Refusal {
+                    code: error.code(),
+                    message,
+                    retry_after_ms,
+                },
+            },
+        ),
+        None => encode::event(
+            "request-error",
+            &RequestError {
+                event: &request.event,
+                refusal: Refusal {
+                    code: error.code(),
+                    message,
+                    retry_after_ms,
+                },
+                client_message_id: request.client_message_id.as_deref(),
+            },
+        ),
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[derive(Serialize)]
+struct Success<'a, T> {
+    ok: bool,
+    #[serde(flatten)]
+    reply: &'a T,
+}
+
+#[derive(Serialize)]
+struct Failure {
+    ok: bool,
+    error: Refusal,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    code: &'static str,
+    message: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct RequestError<'a> {
+    event: &'a str,
+    #[serde(flatten)]
+    refusal: Refusal,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_message_id: Option<&'a str>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct AuthAck<'a> {
+    user: &'a PublicUser,
+    session_id: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Authenticated<'a> {
+    user: &'a PublicUser,
+    session_id: String,
+    server_time: Timestamp,
+    heartbeat_interval: u64,
+    limits: Limits,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    message_chars: usize,
+    messages_per_second: Option<u32>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TokenExpiring {
+    expires_in_ms: u64,
+}
+
+#[derive(Serialize)]
+struct JoinedAck<'a> {
+    room: &'a RoomView,
+    seq: Seq,
+    members: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LeftAck<'a> {
+    room_name: &'a str,
+    member_count: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct HeartbeatAck {
+    server_time: Timestamp,
+}

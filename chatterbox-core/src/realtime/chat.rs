@@ -1,0 +1,289 @@
+//! The chat on Engine.IO connections: runs what [`crate::engine::chat`] asks for.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::application::{Application, Handshake, Session};
+use crate::app::presence::{Connect, Disconnect};
+use crate::app::sessions::LiveSessions;
+use crate::app::{Actor, Call, Principal, Turn, UseCase};
+use crate::clock::Clock;
+use crate::engine::chat::{Action, Begun, Chat, ChatRules, Identity, Replied, Request, Step, Steps};
+use crate::engine::sio::Rules;
+use crate::engine::{CloseReason, Message};
+use crate::error::Error;
+use crate::hub::{Channel, Hub, Link};
+use crate::layers::end_session;
+use crate::log::Deliveries;
+use crate::stack::Stack;
+use crate::tasks::Tasks;
+use crate::views::Names;
+
+/// Requests of one connection that may run or wait at a time; above, the client waits (SPEC.md section 1).
+const REQUESTS_MAX: usize = 32;
+
+/// What the chat on connections needs.
+pub struct ChatRealtime {
+    /// Where calls go in.
+    pub stack: Stack,
+    /// Checks tokens.
+    pub sessions: LiveSessions,
+    /// Who watches which conversation.
+    pub deliveries: Arc<Deliveries>,
+    /// Who watches what else.
+    pub hub: Arc<Hub<Channel>>,
+    /// Public users by id.
+    pub names: Names,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Limits and times.
+    pub rules: Arc<ChatRules>,
+    /// The namespaces there are.
+    pub namespaces: Arc<Rules>,
+    /// For what outlives a connection.
+    pub tasks: Tasks,
+}
+
+impl Application for ChatRealtime {
+    type Session = ChatSession;
+
+    fn open(self: &Arc<Self>, link: Link, handshake: Handshake, now: Instant) -> ChatSession {
+        ChatSession {
+            chat: Chat::new(self.namespaces.clone(), self.rules.clone(), now),
+            realtime: self.clone(),
+            link,
+            address: handshake.remote.map(|address| address.ip()),
+            waiting: VecDeque::new(),
+            running: VecDeque::new(),
+            present: None,
+        }
+    }
+}
+
+/// One connection of the chat.
+pub struct ChatSession {
+    chat: Chat,
+    realtime: Arc<ChatRealtime>,
+    link: Link,
+    address: Option<IpAddr>,
+    waiting: VecDeque<Request>,
+    running: VecDeque<Running>,
+    /// Who was reported to be here by this connection.
+    present: Option<Principal>,
+}
+
+/// A request whose action runs. Answers go out in the order of requests.
+struct Running {
+    request: Request,
+    turn: Turn,
+    result: Pin<Box<dyn Future<Output = Result<Replied, Error>> + Send>>,
+    done: Option<Result<Replied, Error>>,
+}
+
+impl Session for ChatSession {
+    fn handle(&mut self, message: Message, now: Instant) {
+        let steps = self.chat.handle(message, socket_id, now);
+        self.carry_out(steps);
+    }
+
+    fn poll(&mut self, context: &mut Context<'_>) {
+        loop {
+            for running in self.running.iter_mut().filter(|running| running.done.is_none()) {
+                if let Poll::Ready(result) = running.result.as_mut().poll(context) {
+                    running.done = Some(result);
+                }
+            }
+            self.answer_finished();
+            if !self.begin_next() {
+                return;
+            }
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.waiting.len() + self.running.len() < REQUESTS_MAX && self.chat.is_ready()
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        self.chat.poll_timeout()
+    }
+
+    fn handle_timeout(&mut self, now: Instant) {
+        let steps = self.chat.handle_timeout(now);
+        self.carry_out(steps);
+    }
+
+    fn closed(mut self, _reason: CloseReason) {
+        self.leave();
+    }
+}
+
+impl ChatSession {
+    fn carry_out(&mut self, steps: Steps) {
+        for step in steps {
+            match step {
+                Step::Send(packet) => self.link.send(packet),
+                Step::Queue(request) => self.waiting.push_back(request),
+                Step::Joined => self.link.joined(),
+                Step::Leave => self.leave(),
+                Step::End(reason) => end_session(&self.link, reason),
+                Step::Close(reason) => self.link.close(reason),
+            }
+        }
+    }
+
+    /// Begins the next request if its turn has come. True if something happened that is worth another look.
+    fn begin_next(&mut self) -> bool {
+        let is_its_turn = self.running.back().is_none_or(|last| last.done.is_some() || last.turn.has_passed());
+        if !is_its_turn {
+            return false;
+        }
+        let Some(mut request) = self.waiting.pop_front() else { return false };
+        match self.chat.begin(&mut request, now()) {
+            Begun::Answered(steps) => self.carry_out(steps),
+            Begun::Run(action) => {
+                let turn = Turn::default();
+                let result = self.run(action, turn.clone());
+                self.running.push_back(Running { request, turn, result, done: None });
+            }
+        }
+        true
+    }
+
+    /// Answers what is finished, from the front.
+    fn answer_finished(&mut self) {
+        while self.running.front().is_some_and(|first| first.done.is_some()) {
+            let Some(Running { request, done: Some(result), .. }) = self.running.pop_front() else { return };
+            let steps = self.chat.finish(&request, result, socket_id, now());
+            self.carry_out(steps);
+            self.report_presence();
+        }
+    }
+
+    fn run(
+        &self,
+        action: Action,
+        turn: Turn,
+    ) -> Pin<Box<dyn Future<Output = Result<Replied, Error>> + Send>> {
+        let runner = Runner {
+            realtime: self.realtime.clone(),
+            link: self.link.clone(),
+            principal: self.chat.principal().copied(),
+            address: self.address,
+            turn,
+        };
+        match action {
+            Action::Enter { namespace, token } => {
+                Box::pin(async move { Ok(Replied::Entered(namespace, runner.identify(&token).await)) })
+            }
+            Action::Authenticate { token } => {
+                Box::pin(async move { runner.identify(&token).await.map(Replied::Authenticated) })
+            }
+            Action::JoinRoom(join) => Box::pin(async move {
+                let joined = runner.call(join).await?;
+                let seq = runner.realtime.deliveries.watch(&runner.link, joined.room.id).await?;
+                Ok(Replied::JoinedRoom(Box::new(joined.room), seq))
+            }),
+            Action::LeaveRoom(leave) => Box::pin(async move {
+                let left = runner.call(leave).await?;
+                runner.realtime.deliveries.unwatch(&runner.link, left.conversation);
+                Ok(Replied::LeftRoom { room_name: left.room_name, member_count: left.member_count })
+            }),
+            Action::SendRoomMessage(send) => {
+                Box::pin(async move { runner.call(send).await.map(Replied::Sent) })
+            }
+            Action::Heartbeat => Box::pin(async move { Ok(Replied::Beat(runner.realtime.clock.now())) }),
+        }
+    }
+
+    /// Reports a member's connection once.
+    fn report_presence(&mut self) {
+        let Some(principal) = self.chat.principal().copied() else { return };
+        if self.present.replace(principal).is_none() {
+            self.report(principal, Connect {});
+        }
+    }
+
+    /// The end of everything this connection watches and waits for.
+    fn leave(&mut self) {
+        self.waiting.clear();
+        self.running.clear();
+        self.realtime.deliveries.unwatch_all(&self.link);
+        if let Some(principal) = self.present.take() {
+            self.report(principal, Disconnect {});
+        }
+    }
+
+    /// Presence goes through the stack like everything else, but nobody waits for it.
+    fn report<C: UseCase>(&self, principal: Principal, command: C) {
+        let stack = self.realtime.stack.clone();
+        let call = Call::new(Actor::User(principal), command);
+        self.realtime.tasks.spawn(async move { stack.run(call).await });
+    }
+}
+
+/// What a running action holds.
+struct Runner {
+    realtime: Arc<ChatRealtime>,
+    link: Link,
+    principal: Option<Principal>,
+    address: Option<IpAddr>,
+    turn: Turn,
+}
+
+impl Runner {
+    async fn call<C: UseCase>(&self, command: C) -> Result<C::Reply, Error> {
+        let actor = self.principal.map_or(Actor::Nobody, Actor::User);
+        let mut call = Call::new(actor, command).from_address(self.address);
+        call.turn = self.turn.clone();
+        self.realtime.stack.run_as::<C>(call).await
+    }
+
+    /// Who the token speaks for. The connection hears of the session's end before its life is looked at, so no end
+    /// falls between.
+    async fn identify(&self, token: &str) -> Result<Identity, Error> {
+        let principal = self.realtime.sessions.verify_signature(token)?;
+        if self.principal.is_some_and(|already| already.user != principal.user) {
+            return Err(Error::Forbidden("this connection belongs to another user"));
+        }
+        let hub = &self.realtime.hub;
+        let session = Channel::Session(principal.session);
+        let is_new = hub.subscribe(&self.link, &session);
+        let lives = self.realtime.sessions.lives(&principal).await;
+        if !matches!(lives, Ok(true)) && is_new {
+            hub.unsubscribe(&self.link, &session);
+        }
+        if !lives? {
+            return Err(Error::Unauthenticated("the session has ended"));
+        }
+        if let Some(before) = self.principal
+            && before.session != principal.session
+        {
+            hub.unsubscribe(&self.link, &Channel::Session(before.session));
+        }
+        hub.subscribe(&self.link, &Channel::User(principal.user));
+        let server_time = self.realtime.clock.now();
+        let user = self.realtime.names.get(principal.user).await?;
+        Ok(Identity { principal, user, expires_in: principal.expires_at.since(server_time), server_time })
+    }
+}
+
+/// The instant by the runtime's clock, which tests may pause.
+fn now() -> Instant {
+    tokio::time::Instant::now().into_std()
+}
+
+/// A public socket id: 120 random bits, never the session id (PROTOCOL.md section 2).
+fn socket_id() -> String {
+    let mut random = [0; 15];
+    crate::auth::fill_random(&mut random);
+    URL_SAFE_NO_PAD.encode(random)
+}
