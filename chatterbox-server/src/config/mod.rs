@@ -11,6 +11,7 @@
 //! * Secrets have no flag, since everyone on a machine can read a process's arguments, and are never shown.
 
 mod declare;
+mod flags;
 mod later;
 mod parse;
 mod reading;
@@ -21,10 +22,12 @@ mod variables;
 
 use std::path::Path;
 
+use chatterbox_core::domain::secret::Secret;
+
 pub use declare::{Fallback, Variable};
+pub use flags::{flags, given};
 pub use parse::{Host, Rate};
 pub use reading::{Problem, Setting};
-pub use secret::Secret;
 pub use sources::{Inputs, Origin};
 pub use variables::{Config, Environment, LogFormat, VARIABLES};
 
@@ -168,7 +171,7 @@ fn weak_secrets(config: &Config, problems: &mut Vec<Problem>, warnings: &mut Vec
         .map(|secret| ("JWT_SECRET", secret))
         .chain(previous)
     {
-        if let Some(weakness) = secret.weakness() {
+        if let Some(weakness) = secret::weakness(secret) {
             let place = if production {
                 &mut *problems
             } else {

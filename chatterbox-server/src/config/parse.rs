@@ -8,9 +8,8 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use chatterbox_core::domain::conversation::RoomName;
+use chatterbox_core::domain::secret::Secret;
 use ipnet::IpNet;
-
-use super::secret::Secret;
 
 /// Reads one sort of value.
 pub(super) trait Parser {
@@ -290,7 +289,7 @@ impl Parser for SecretText {
         "a text of 32 bytes or more, made at random (openssl rand -base64 48)".to_owned()
     }
     fn parse(&self, text: &str) -> Option<Secret> {
-        Some(Secret::new(text.to_owned()))
+        Some(text.into())
     }
 }
 

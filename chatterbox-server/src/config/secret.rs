@@ -1,52 +1,31 @@
-//! Secrets: never shown, judged before use, and made at random where a developer gave none (S-041).
+//! Secrets: judged before use, and made at random where a developer gave none (S-041).
 
-use std::fmt;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-/// A text that must not be seen: not in logs, not in messages, not by `Debug`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
+use chatterbox_core::domain::secret::Secret;
 
-impl Secret {
-    /// Takes the text over.
-    pub fn new(text: String) -> Secret {
-        Secret(text)
+/// Why a secret must not protect anything that matters; `None` if nothing speaks against it.
+pub(super) fn weakness(secret: &Secret) -> Option<String> {
+    let text = secret.as_str();
+    let length = text.len();
+    if length < BYTES_MIN {
+        return Some(format!("has {length} bytes, at least {BYTES_MIN} are needed"));
     }
-
-    /// The text, for the one who computes with it.
-    pub fn reveal(&self) -> &str {
-        &self.0
+    let letters: String = text
+        .chars()
+        .filter(char::is_ascii_alphanumeric)
+        .map(|c| c.to_ascii_lowercase())
+        .collect();
+    if SAMPLES.iter().any(|sample| letters.contains(sample)) {
+        return Some("looks like a sample from documentation".to_owned());
     }
-
-    /// Why it must not protect anything that matters; `None` if nothing speaks against it.
-    pub fn weakness(&self) -> Option<String> {
-        let length = self.0.len();
-        if length < BYTES_MIN {
-            return Some(format!("has {length} bytes, at least {BYTES_MIN} are needed"));
-        }
-        let letters: String = self
-            .0
-            .chars()
-            .filter(char::is_ascii_alphanumeric)
-            .map(|c| c.to_ascii_lowercase())
-            .collect();
-        if SAMPLES.iter().any(|sample| letters.contains(sample)) {
-            return Some("looks like a sample from documentation".to_owned());
-        }
-        let mut bytes = self.0.clone().into_bytes();
-        bytes.sort_unstable();
-        bytes.dedup();
-        (bytes.len() < DISTINCT_MIN).then(|| "repeats a few characters".to_owned())
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(…)")
-    }
+    let mut bytes = text.as_bytes().to_vec();
+    bytes.sort_unstable();
+    bytes.dedup();
+    (bytes.len() < DISTINCT_MIN).then(|| "repeats a few characters".to_owned())
 }
 
 /// HS256 keys shorter than its hash weaken it (RFC 7518 section 3.2).
@@ -72,9 +51,7 @@ const SAMPLES: [&str; 10] = [
 /// The secret of a developer's own server: read from `path`, or made at random and written there for its owner alone.
 pub(super) fn read_or_make(path: &Path) -> io::Result<Secret> {
     match fs::read_to_string(path) {
-        Ok(text) if Secret::new(text.trim().to_owned()).weakness().is_none() => {
-            Ok(Secret::new(text.trim().to_owned()))
-        }
+        Ok(text) if weakness(&text.trim().into()).is_none() => Ok(text.trim().into()),
         Ok(_) => Err(io::Error::new(
             io::ErrorKind::InvalidData,
             "it holds no usable secret; delete it to have a new one made",
@@ -104,7 +81,7 @@ fn make(path: &Path) -> io::Result<Secret> {
     writeln!(file, "{text}")?;
     file.sync_all()?;
     fs::rename(&unfinished, path)?;
-    Ok(Secret::new(text))
+    Ok(text.into())
 }
 
 #[cfg(test)]
@@ -121,7 +98,7 @@ mod tests {
             ("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", true),
             ("q3Zl0ZpI7wI2mN1xk9Ff0b5cU8rT6yHs", false),
         ] {
-            assert_eq!(Secret::new(text.to_owned()).weakness().is_some(), weak, "{text}");
+            assert_eq!(weakness(&text.into()).is_some(), weak, "{text}");
         }
     }
 
@@ -131,7 +108,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("jwt-secret");
         let first = read_or_make(&path).unwrap();
-        assert_eq!(first.weakness(), None);
+        assert_eq!(weakness(&first), None);
         assert_eq!(read_or_make(&path).unwrap(), first);
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(format!("{first:?}"), "Secret(…)");

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use chatterbox_core::domain::conversation::RoomName;
+use chatterbox_core::domain::secret::Secret;
 use ipnet::IpNet;
 
 use super::declare::{Variable, always, depends, variables};
@@ -12,7 +13,6 @@ use super::parse::{
     Room, SecretText, Span, WebOrigin, Whole,
 };
 use super::reading::Reading;
-use super::secret::Secret;
 
 /// What the server is run for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
