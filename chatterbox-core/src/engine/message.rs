@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use crate::engine::{Frame, Packet};
+
 /// One Engine.IO message as the layer above sees it, already checked to be UTF-8 if it is text.
 /// Cloning shares the bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +16,15 @@ pub enum Message {
 }
 
 impl Message {
+    /// As it is sent to a client.
+    pub fn to_packet(&self) -> Packet {
+        let frame = match self {
+            Message::Text(text) => Frame::text(&["4", text]),
+            Message::Binary(bytes) => Frame::binary(bytes),
+        };
+        Packet::from_elem(frame, 1)
+    }
+
     /// Size of the content in bytes.
     pub fn len(&self) -> usize {
         match self {

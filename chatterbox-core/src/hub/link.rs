@@ -1,13 +1,28 @@
 //! The sending side of one connection, as everything above the engine holds it.
+//!
+//! ```text
+//! Link ──▶ state { Engine.IO session with its queue, write half of the socket, requests to answer }
+//!   who comes here              for what
+//!   any thread                  send, close, wake
+//!   the shard's flusher         takes frames and writes them (flusher.rs)
+//!   the shard's wheel           deadlines (wheel.rs)
+//!   the connection's task       hands in what it read, learns of the end (realtime::connection)
+//!   HTTP requests               GETs, POSTs, probing websockets (realtime::polling, realtime::upgrade)
+//! ```
+//! Each takes the state's lock for a moment and never while it waits for anything.
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::Waker;
+use std::time::Instant;
 
 use futures_util::task::AtomicWaker;
 
-use crate::engine::eio::queue::{QueueLimits, SendQueue};
-use crate::engine::{CloseReason, Packet};
+use super::driver::{Arrival, Requests, Wire};
+use super::flusher::{Shard, now};
+use crate::engine::eio::{Output, Outputs, Session};
+use crate::engine::{CloseReason, Message, Packet};
 
 /// Identifies a connection within this process. Not a secret, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -44,9 +59,10 @@ pub struct WeakLink(Weak<Inner>);
 #[derive(Debug)]
 struct Inner {
     id: ConnectionId,
-    limits: QueueLimits,
+    /// `None`: no driver, see [`Detached`].
+    shard: Option<Arc<Shard>>,
     state: Mutex<State>,
-    /// A copy of the queue's size, readable without its lock.
+    /// A copy of the queue's size, readable without the lock.
     queued_bytes: AtomicUsize,
     /// Set by the first close, before anybody is told of it.
     closed: AtomicBool,
@@ -54,12 +70,35 @@ struct Inner {
     task: AtomicWaker,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: SendQueue,
-    reason: Option<CloseReason>,
-    writable: bool,
+/// What the lock guards.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) session: Session,
+    pub(super) wire: Wire,
+    pub(super) requests: Requests,
+    /// On the shard's dirty list.
+    pub(super) dirty: bool,
+    /// The kernel's buffer is full; the connection's task waits until it has room.
+    pub(super) blocked: bool,
     joined: bool,
+    reason: Option<CloseReason>,
+    /// When the wheel looks here next.
+    timer_at: Option<Instant>,
+    /// When the application wants to be called.
+    application_deadline: Option<Instant>,
+    /// A websocket that has just become the transport, for the connection's task.
+    arrival: Option<Box<Arrival>>,
+}
+
+/// What the connection's task learns when it looks.
+#[derive(Debug)]
+pub(crate) struct Look {
+    pub(crate) arrival: Option<Box<Arrival>>,
+    pub(crate) closed: Option<CloseReason>,
+    pub(crate) gone: bool,
+    pub(crate) joined: bool,
+    pub(crate) blocked: bool,
+    pub(crate) has_packets: bool,
 }
 
 impl Link {
@@ -71,39 +110,43 @@ impl Link {
     /// Queues a packet behind everything sent before. If the queue would grow over its bound (1 MiB by default), the
     /// connection is closed with [`CloseReason::SlowReader`].
     pub fn send(&self, packet: Packet) {
-        let mut state = self.0.lock();
-        match state.queue.push(packet, self.0.limits) {
-            Ok(()) => self.0.note_size(&state),
-            Err(_full) => {
-                state.queue.discard();
-                self.0.close(&mut state, CloseReason::SlowReader);
-            }
+        let mut state = self.lock();
+        if state.session.send(packet).is_err() {
+            let mut out = Outputs::new();
+            state.session.overflow(now(), &mut out);
+            self.settle(&mut state, out);
+        } else {
+            self.after_queueing(&mut state);
         }
     }
 
-    /// Sends a packet only if the client can take it right now: a GET is held, or the websocket's earlier data went
-    /// out (PROTOCOL.md section 11). Returns whether it was queued.
+    /// Sends a packet only if the client can take it right now: a GET is held, or the kernel has taken all of the
+    /// websocket's earlier data (PROTOCOL.md section 11). Returns whether it was queued.
     pub fn send_volatile(&self, packet: Packet) -> bool {
-        let mut state = self.0.lock();
-        let queued = state.writable && !self.is_closed() && state.queue.push(packet, self.0.limits).is_ok();
-        self.0.note_size(&state);
+        let mut state = self.lock();
+        let writable = match &state.wire {
+            Wire::None => state.session.holds_get(),
+            // What the flusher has not looked at yet goes out in the same write.
+            Wire::Tcp(_) | Wire::Task => !state.blocked,
+        };
+        let queued = writable && state.session.is_open() && state.session.send(packet).is_ok();
+        self.after_queueing(&mut state);
         queued
     }
 
     /// Queues a packet that may get lost (typing, presence): dropped while the queue is above a quarter of its bound.
     /// Returns whether it was queued.
     pub fn send_droppable(&self, packet: Packet) -> bool {
-        let mut state = self.0.lock();
-        let room = state.queue.bytes() <= self.0.limits.bytes_max / 4;
-        let queued = room && !self.is_closed() && state.queue.push(packet, self.0.limits).is_ok();
-        self.0.note_size(&state);
+        let mut state = self.lock();
+        let room = state.session.queued_bytes() <= state.session.config().queue.bytes_max / 4;
+        let queued = room && state.session.is_open() && state.session.send(packet).is_ok();
+        self.after_queueing(&mut state);
         queued
     }
 
     /// Ends the connection after what is queued; nothing more can be queued. The first reason counts.
     pub fn close(&self, reason: CloseReason) {
-        let mut state = self.0.lock();
-        self.0.close(&mut state, reason);
+        self.with(|session, now, out| session.close(reason, now, out));
     }
 
     /// Whether the connection is over or about to be: nothing sent now arrives any more.
@@ -118,7 +161,10 @@ impl Link {
 
     /// A namespace was joined: the connect time-out no longer applies (PROTOCOL.md section 6).
     pub fn joined(&self) {
-        self.0.lock().joined = true;
+        let mut state = self.lock();
+        state.session.joined();
+        state.joined = true;
+        self.wake();
     }
 
     /// Bytes that are queued and not yet taken by the kernel or a GET.
@@ -129,6 +175,192 @@ impl Link {
     /// A form that doesn't keep the connection's memory alive.
     pub fn downgrade(&self) -> WeakLink {
         WeakLink(Arc::downgrade(&self.0))
+    }
+
+    // ---- for the drivers ----
+
+    pub(crate) fn open(session: Session, shard: Option<Arc<Shard>>) -> Link {
+        let link = Link(Arc::new(Inner {
+            id: ConnectionId::next(),
+            shard,
+            state: Mutex::new(State {
+                session,
+                wire: Wire::None,
+                requests: Requests::default(),
+                dirty: false,
+                blocked: false,
+                joined: false,
+                reason: None,
+                timer_at: None,
+                application_deadline: None,
+                arrival: None,
+            }),
+            queued_bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            task: AtomicWaker::new(),
+        }));
+        link.reschedule(&mut link.lock());
+        link
+    }
+
+    /// Feeds the session, and does what it asks for.
+    pub(crate) fn with<T>(&self, act: impl FnOnce(&mut Session, Instant, &mut Outputs) -> T) -> T {
+        let (mut state, mut out) = (self.lock(), Outputs::new());
+        let answer = act(&mut state.session, now(), &mut out);
+        self.settle(&mut state, out);
+        answer
+    }
+
+    /// Like [`with`](Link::with), with the requests to be answered besides.
+    pub(crate) fn with_requests<T>(
+        &self,
+        act: impl FnOnce(&mut Session, &mut Requests, Instant, &mut Outputs) -> T,
+    ) -> T {
+        let (mut guard, mut out) = (self.lock(), Outputs::new());
+        let state = &mut *guard;
+        let answer = act(&mut state.session, &mut state.requests, now(), &mut out);
+        self.settle(state, out);
+        answer
+    }
+
+    /// The next message of a POST, for the connection's task.
+    pub(crate) fn next_message(&self) -> Option<Message> {
+        self.with(Session::next_message)
+    }
+
+    /// From now on the session sends over this wire, and its task reads what arrived.
+    pub(crate) fn attach(&self, wire: Wire, arrival: Arrival) {
+        let mut state = self.lock();
+        state.wire = wire;
+        state.arrival = Some(Box::new(arrival));
+        self.settle(&mut state, Outputs::new());
+        self.wake();
+    }
+
+    /// What the connection's task has to know; `waker` is woken when that changes.
+    pub(crate) fn look(&self, waker: &Waker) -> Look {
+        self.0.task.register(waker);
+        let mut state = self.lock();
+        Look {
+            arrival: state.arrival.take(),
+            closed: state.reason,
+            gone: state.session.is_gone(),
+            joined: state.joined,
+            blocked: state.blocked,
+            has_packets: state.session.has_packets(),
+        }
+    }
+
+    /// The kernel has room again.
+    pub(crate) fn unblock(&self) {
+        let mut state = self.lock();
+        state.blocked = false;
+        self.settle(&mut state, Outputs::new());
+    }
+
+    /// The stream takes nothing more for now.
+    pub(crate) fn set_blocked(&self) {
+        self.lock().blocked = true;
+    }
+
+    /// When the application wants to be called.
+    pub(crate) fn set_application_deadline(&self, at: Option<Instant>) {
+        let mut state = self.lock();
+        state.application_deadline = at;
+        self.reschedule(&mut state);
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn note_size(&self, state: &State) {
+        self.0
+            .queued_bytes
+            .store(state.session.queued_bytes(), Ordering::Relaxed);
+    }
+
+    /// After anything was queued: see to it that it is written.
+    fn after_queueing(&self, state: &mut State) {
+        self.note_size(state);
+        if state.session.queue().is_empty() || state.blocked {
+            return;
+        }
+        match &state.wire {
+            Wire::None if !state.session.holds_get() => {}
+            Wire::Task => self.wake(),
+            Wire::None | Wire::Tcp(_) => {
+                if let Some(shard) = &self.0.shard
+                    && !std::mem::replace(&mut state.dirty, true)
+                {
+                    shard.mark_dirty(self.clone());
+                }
+            }
+        }
+    }
+
+    /// After an input: carries out what came of it.
+    pub(super) fn settle(&self, state: &mut State, mut out: Outputs) {
+        while !out.is_empty() {
+            for output in std::mem::take(&mut out) {
+                match output {
+                    Output::Closed(reason) => {
+                        self.0.closed.store(true, Ordering::Release);
+                        state.reason = Some(reason);
+                        self.wake();
+                    }
+                    Output::Gone => {
+                        state.wire = Wire::None;
+                        self.wake();
+                    }
+                    Output::AnswerGet(..)
+                    | Output::AnswerPost(_)
+                    | Output::Refuse(..)
+                    | Output::AnswerProbe(..)
+                    | Output::EndProbe(_)
+                    | Output::Upgraded(_) => {
+                        state.requests.answer(output, &mut state.session, now(), &mut out)
+                    }
+                }
+            }
+        }
+        if state.session.has_packets() {
+            self.wake();
+        }
+        self.after_queueing(state);
+        self.reschedule(state);
+    }
+
+    /// Asks the wheel to look here when the next deadline comes, unless it does so earlier anyway.
+    fn reschedule(&self, state: &mut State) {
+        let Some(shard) = &self.0.shard else { return };
+        let deadlines = [state.session.deadline(), state.application_deadline];
+        let Some(next) = deadlines.into_iter().flatten().min() else {
+            return;
+        };
+        if state.timer_at.is_none_or(|at| next < at) {
+            state.timer_at = Some(next);
+            shard.wheel.schedule(self.downgrade(), next);
+        }
+    }
+
+    /// The wheel's turn.
+    pub(super) fn fire(&self, now: Instant) {
+        let (mut state, mut out) = (self.lock(), Outputs::new());
+        if state.timer_at.is_some_and(|at| at > now) {
+            // An entry that an earlier one has overtaken.
+            return;
+        }
+        state.timer_at = None;
+        if state.session.deadline().is_some_and(|deadline| deadline <= now) {
+            state.session.handle_timeout(now, &mut out);
+        }
+        if state.application_deadline.is_some_and(|deadline| deadline <= now) {
+            // The task calls the application and sets the next deadline.
+            state.application_deadline = None;
+            self.wake();
+        }
+        self.settle(&mut state, out);
     }
 }
 
@@ -153,26 +385,6 @@ impl fmt::Debug for Link {
     }
 }
 
-impl Inner {
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn note_size(&self, state: &State) {
-        self.queued_bytes.store(state.queue.bytes(), Ordering::Relaxed);
-    }
-
-    fn close(&self, state: &mut State, reason: CloseReason) {
-        if state.reason.is_none() {
-            self.closed.store(true, Ordering::Release);
-            state.reason = Some(reason);
-            state.queue.seal();
-            self.note_size(state);
-            self.task.wake();
-        }
-    }
-}
-
 /// A connection without a socket, for tests of what runs on links.
 #[cfg(any(test, feature = "testkit"))]
 #[derive(Debug)]
@@ -180,19 +392,17 @@ pub struct Detached(Link);
 
 #[cfg(any(test, feature = "testkit"))]
 impl Detached {
-    /// A writable connection with the given bounds.
-    pub fn new(limits: QueueLimits) -> Detached {
-        Detached(Link(Arc::new(Inner {
-            id: ConnectionId::next(),
-            limits,
-            state: Mutex::new(State {
-                writable: true,
-                ..State::default()
-            }),
-            queued_bytes: AtomicUsize::new(0),
-            closed: AtomicBool::new(false),
-            task: AtomicWaker::new(),
-        })))
+    /// A writable connection with the given bounds on its queue.
+    pub fn new(queue: crate::engine::eio::QueueLimits) -> Detached {
+        use crate::engine::eio::{Config, TransportKind};
+        let config = Config {
+            queue,
+            ..Config::default()
+        };
+        let session = Session::new(Arc::new(config), TransportKind::WebSocket, now());
+        let link = Link::open(session, None);
+        link.lock().wire = Wire::Task;
+        Detached(link)
     }
 
     /// The link to it.
@@ -200,36 +410,35 @@ impl Detached {
         self.0.clone()
     }
 
-    /// Takes the frames sent so far, in order.
+    /// Takes the frames sent so far, in order; without the close frame that an end adds.
     pub fn take_sent(&self) -> Vec<crate::engine::Frame> {
-        let inner = &self.0.0;
-        let mut state = inner.lock();
+        let mut state = self.0.lock();
         let mut frames = Vec::new();
-        state.queue.take(&mut frames, usize::MAX, usize::MAX);
-        state
-            .queue
-            .wrote(frames.iter().map(crate::engine::Frame::len).sum());
-        inner.note_size(&state);
+        state.session.queue().take(&mut frames, usize::MAX, usize::MAX);
+        let bytes = frames.iter().map(crate::engine::Frame::len).sum();
+        state.session.queue().wrote(bytes);
+        self.0.note_size(&state);
+        frames.retain(|frame| frame.kind() != crate::engine::frame::FrameKind::Control);
         frames
     }
 
     /// Why it was closed, if it was.
     pub fn close_reason(&self) -> Option<CloseReason> {
-        self.0.0.lock().reason
+        self.0.lock().reason
     }
 
     /// Whether [`Link::joined`] was called.
     pub fn has_joined(&self) -> bool {
-        self.0.0.lock().joined
+        self.0.lock().joined
     }
 
     /// Says whether volatile packets get through.
     pub fn set_writable(&self, writable: bool) {
-        self.0.0.lock().writable = writable;
+        self.0.lock().blocked = !writable;
     }
 
     /// Registers whom [`Link::wake`] and closing wake, as the connection's task does.
-    pub fn on_wake(&self, waker: &std::task::Waker) {
+    pub fn on_wake(&self, waker: &Waker) {
         self.0.0.task.register(waker);
     }
 }
@@ -238,6 +447,7 @@ impl Detached {
 mod tests {
     use super::*;
     use crate::engine::Frame;
+    use crate::engine::eio::QueueLimits;
     use smallvec::smallvec;
 
     const SMALL: QueueLimits = QueueLimits {
@@ -256,7 +466,7 @@ mod tests {
         link.send(packet(60));
         link.send(packet(60));
         assert_eq!(connection.close_reason(), Some(CloseReason::SlowReader));
-        assert_eq!(link.queued_bytes(), 0);
+        assert!(link.queued_bytes() < 20, "only the close frame is left");
         link.send(packet(10));
         assert!(connection.take_sent().is_empty());
     }

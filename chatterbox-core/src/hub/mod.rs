@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! publish(topic, packet) ─▶ Hub: topic → links ─▶ Link: the connection's send queue ─▶ flusher ─▶ sockets
-//!                           (registry.rs)          (link.rs)
+//!                           (registry.rs)          (link.rs)                         (flusher.rs)
 //! ```
 //! Publishing never waits, wakes no task per recipient and copies no payload: it puts a shared frame into each
 //! recipient's queue. A recipient that can't keep up loses its connection ([`CloseReason::SlowReader`]), nobody else
@@ -11,8 +11,11 @@
 //! [`CloseReason::SlowReader`]: crate::engine::CloseReason::SlowReader
 
 mod channel;
+pub(crate) mod driver;
+pub(crate) mod flusher;
 mod link;
 mod registry;
+mod wheel;
 
 pub use channel::Channel;
 #[cfg(any(test, feature = "testkit"))]

@@ -28,6 +28,11 @@ impl Sid {
         URL_SAFE_NO_PAD.decode(text).ok()?.try_into().ok().map(Sid)
     }
 
+    /// A number as evenly spread as the sid, for tables.
+    pub(crate) fn spread(&self) -> usize {
+        usize::from(u16::from_ne_bytes([self.0[0], self.0[1]]))
+    }
+
     /// The text for the client. The caller keeps it out of logs.
     pub fn reveal(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)

@@ -167,21 +167,21 @@ impl Session {
 
     // ---- the application ----
 
-    /// Queues a packet; a reader too slow for its bound loses the session. Polling: call [`flush`](Session::flush)
-    /// soon after.
-    pub fn send(&mut self, packet: Packet, now: Instant, out: &mut Outputs) {
-        if self.stage != Stage::Open {
-            return;
-        }
-        if let Err(QueueFull) = self.queue.push(packet, self.config.queue) {
-            self.queue.discard();
-            self.close(CloseReason::SlowReader, now, out);
-        }
+    /// Queues a packet, or says that the reader is too slow for it ([`overflow`](Session::overflow)). Polling: call
+    /// [`flush`](Session::flush) soon after.
+    pub fn send(&mut self, packet: Packet) -> Result<(), QueueFull> {
+        if self.stage == Stage::Open { self.queue.push(packet, self.config.queue) } else { Ok(()) }
     }
 
-    /// Queues a packet if there is room. Returns whether.
-    pub fn try_send(&mut self, packet: Packet) -> bool {
-        self.stage == Stage::Open && self.queue.push(packet, self.config.queue).is_ok()
+    /// Ends the session of a reader that is too slow. What waited for it is given up.
+    pub fn overflow(&mut self, now: Instant, out: &mut Outputs) {
+        self.queue.discard();
+        self.close(CloseReason::SlowReader, now, out);
+    }
+
+    /// Timers and bounds.
+    pub fn config(&self) -> &Config {
+        &self.config
     }
 
     /// A namespace was joined.
@@ -559,7 +559,7 @@ impl Session {
     ) -> Option<Message> {
         if self.stage != Stage::Open {
             if event == Ok(Event::Close) {
-                self.heard_close();
+                self.heard_close(out);
             }
             return None;
         }
@@ -578,7 +578,7 @@ impl Session {
             }
             Ok(Event::Close) => {
                 self.close(CloseReason::TransportClose, now, out);
-                self.heard_close();
+                self.heard_close(out);
             }
             Err(fault) => {
                 let reason = match fault {
@@ -591,10 +591,11 @@ impl Session {
         None
     }
 
-    fn heard_close(&mut self) {
+    fn heard_close(&mut self, out: &mut Outputs) {
         if let Stage::Closing { heard, .. } = &mut self.stage {
             *heard = true;
         }
+        self.written(out);
     }
 
     /// To be called when taken frames were written: a session that both sides have closed ends with its queue.
@@ -625,6 +626,12 @@ impl Session {
             CloseReason::TransportError
         };
         self.close(reason, now, out);
+        self.gone(out);
+    }
+
+    /// The process ends: nobody is waited for.
+    pub fn abort(&mut self, now: Instant, out: &mut Outputs) {
+        self.close(CloseReason::ShuttingDown, now, out);
         self.gone(out);
     }
 

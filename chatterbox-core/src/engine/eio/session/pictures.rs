@@ -70,7 +70,11 @@ impl Picture {
             }
             ("probe", Some(text)) => session.probe_event(id, Ok(Event::Text(text)), now, out),
             ("lost", None) => session.probe_gone(id),
-            ("send", None) => session.send(Packet::from_elem(Frame::text(&[words[1]]), 1), now, out),
+            ("send", None) => {
+                if let Err(QueueFull) = session.send(Packet::from_elem(Frame::text(&[words[1]]), 1)) {
+                    session.overflow(now, out);
+                }
+            }
             ("close", None) => session.close(CloseReason::ForcedClose, now, out),
             ("joined", None) => session.joined(),
             ("ws", None) if words[1] == "lost" => session.websocket_gone(false, now, out),
