@@ -9,7 +9,7 @@ use crate::ports::rate_limit::RateLimitError;
 use crate::ports::storage::StoreError;
 
 /// One input field and the rule it broke.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize, utoipa::ToSchema)]
 pub struct FieldError {
     /// Name of the field as clients write it, for example `content`.
     pub field: String,

@@ -20,6 +20,8 @@ pub const DOMAIN_LABEL_BYTES_MAX: usize = 63;
 pub const COMBINING_MARKS_MAX: usize = 4;
 /// A room's name; its pattern is ASCII, so these are bytes too (S-076).
 pub const ROOM_NAME_CHARS: RangeInclusive<usize> = 2..=32;
+/// What a room is about.
+pub const ROOM_DESCRIPTION_CHARS_MAX: usize = 250;
 /// The `User-Agent` kept with a session.
 pub const USER_AGENT_CHARS_MAX: usize = 200;
 /// Items of a page: more is clamped to the end of the range (SPEC.md section 1, Pagination).

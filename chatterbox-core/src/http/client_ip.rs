@@ -10,12 +10,8 @@ use crate::app::accounts::address_key;
 /// Hops of `X-Forwarded-For` that are looked at, from the right.
 const HOPS_MAX: usize = 32;
 
-/// The TCP peer of a request. Whoever accepts connections puts it into the request's extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Peer(pub SocketAddr);
-
-/// The client's address: what limits are counted by. `None` when the embedding server gave no [`Peer`]; all such
-/// clients share their limits.
+/// The client's address: what limits are counted by. `None` when the embedding server did not put the
+/// peer's `SocketAddr` into the request's extensions; all such clients share their limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ClientIp(pub Option<IpAddr>);
 
@@ -37,8 +33,8 @@ impl TrustedProxies {
     }
 
     /// The right-most hop that is not a trusted proxy. Of a hop that is no address the one who reported it is taken.
-    pub fn client_ip(&self, peer: Option<Peer>, headers: &HeaderMap) -> ClientIp {
-        let Some(Peer(peer)) = peer else {
+    pub fn client_ip(&self, peer: Option<SocketAddr>, headers: &HeaderMap) -> ClientIp {
+        let Some(peer) = peer else {
             return ClientIp(None);
         };
         let mut client = peer.ip().to_canonical();
@@ -110,7 +106,7 @@ mod tests {
             }
             headers.insert("x-real-ip", "192.0.2.66".parse().unwrap());
             headers.insert("forwarded", "for=192.0.2.66".parse().unwrap());
-            let client = proxies.client_ip(Some(Peer(peer.parse().unwrap())), &headers);
+            let client = proxies.client_ip(Some(peer.parse().unwrap()), &headers);
             assert_eq!(
                 client,
                 ClientIp(Some(expected.parse().unwrap())),
@@ -133,7 +129,7 @@ mod tests {
         let proxies = TrustedProxies::new(["10.0.0.0/8".parse().unwrap()]);
         let mut headers = HeaderMap::new();
         headers.insert("x-forwarded-for", "10.0.0.2,".repeat(5000).parse().unwrap());
-        let peer = Peer("10.0.0.1:1".parse().unwrap());
+        let peer = "10.0.0.1:1".parse().unwrap();
         assert_eq!(
             proxies.client_ip(Some(peer), &headers),
             ClientIp(Some("10.0.0.1".parse().unwrap()))

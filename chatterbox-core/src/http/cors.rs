@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
-/// Origins (`https://chat.example.com`) that pages may call from. The same list guards the socket (THREATS.md A1).
+/// Origins (`https://chat.example.com`) that pages may call from.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct AllowedOrigins {
     any: bool,
@@ -21,7 +21,10 @@ impl AllowedOrigins {
 
     /// Pages of every origin; for development, and for APIs that are public anyway.
     pub fn any() -> AllowedOrigins {
-        AllowedOrigins { any: true, exact: Vec::new() }
+        AllowedOrigins {
+            any: true,
+            exact: Vec::new(),
+        }
     }
 
     /// Pages of exactly these origins.
@@ -32,11 +35,6 @@ impl AllowedOrigins {
         }
     }
 
-    /// Whether a page of this `Origin` may call.
-    pub fn allows(&self, origin: &HeaderValue) -> bool {
-        self.any || self.exact.contains(origin)
-    }
-
     pub(super) fn layer(&self) -> CorsLayer {
         let origins = if self.any {
             AllowOrigin::any()
@@ -45,7 +43,14 @@ impl AllowedOrigins {
         };
         CorsLayer::new()
             .allow_origin(origins)
-            .allow_methods([Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE])
+            .allow_methods([
+                Method::GET,
+                Method::HEAD,
+                Method::POST,
+                Method::PUT,
+                Method::PATCH,
+                Method::DELETE,
+            ])
             .allow_headers([
                 header::AUTHORIZATION,
                 header::CONTENT_TYPE,

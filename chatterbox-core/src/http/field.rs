@@ -6,6 +6,7 @@
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::rule::Rule;
+use crate::error::{Error, FieldError};
 
 /// A field that holds a text.
 #[derive(Clone, PartialEq, Eq, Default)]
@@ -28,35 +29,36 @@ impl Problems {
         self.0.push((field, rule));
     }
 
-    /// A field that must be there and pass `check`.
-    pub(super) fn required<T>(
-        &mut self,
-        field: &'static str,
-        text: Text,
-        check: impl FnOnce(String) -> Result<T, Rule>,
-    ) -> Option<T> {
+    /// The text of a field that must be there.
+    pub(super) fn required(&mut self, field: &'static str, text: Text) -> Option<String> {
+        if text == Text::Missing {
+            self.add(field, Rule::Required);
+        }
+        self.optional(field, text)
+    }
+
+    /// The text of a field that may be missing or null.
+    pub(super) fn optional(&mut self, field: &'static str, text: Text) -> Option<String> {
         match text {
-            Text::Missing => {
-                self.add(field, Rule::Required);
+            Text::Missing => None,
+            Text::WrongType => {
+                self.add(field, Rule::Type("string"));
                 None
             }
-            Text::WrongType | Text::Is(_) => self.optional(field, text, check),
+            Text::Is(text) => Some(text),
         }
     }
 
-    /// A field that may be missing or null, else must pass `check`.
-    pub(super) fn optional<T>(
-        &mut self,
-        field: &'static str,
-        text: Text,
-        check: impl FnOnce(String) -> Result<T, Rule>,
-    ) -> Option<T> {
-        let checked = match text {
-            Text::Missing => return None,
-            Text::WrongType => Err(Rule::Type),
-            Text::Is(text) => check(text),
+    /// The refusal, if anything is wrong.
+    pub(super) fn check(self) -> Result<(), Error> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let field = |(field, rule): (&str, Rule)| FieldError {
+            field: field.to_owned(),
+            rule: rule.to_string(),
         };
-        checked.map_err(|rule| self.add(field, rule)).ok()
+        Err(Error::Validation(self.0.into_iter().map(field).collect()))
     }
 }
 
@@ -136,7 +138,11 @@ mod tests {
         // E12: what is no JSON at all stays an error.
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
         for json in ["\"\\ud800\"", "1e400", "{", deep.as_str()] {
-            assert!(serde_json::from_str::<Text>(json).is_err(), "{}", &json[..json.len().min(20)]);
+            assert!(
+                serde_json::from_str::<Text>(json).is_err(),
+                "{}",
+                &json[..json.len().min(20)]
+            );
         }
     }
 }

@@ -5,7 +5,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::field::Problems;
-use crate::domain::limits::{PAGE_ITEMS, PAGE_ITEMS_DEFAULT};
+use crate::domain::limits::{PAGE_ITEMS, PAGE_ITEMS_DEFAULT, PAGE_NUMBER};
 use crate::domain::rule::Rule;
 
 /// A query string, decoded once. Names nobody asks for are ignored.
@@ -20,10 +20,14 @@ impl Query {
 
     /// A parameter; given twice it is refused, since proxies and frameworks differ in which one they see.
     pub(super) fn one(&self, name: &'static str, problems: &mut Problems) -> Option<&str> {
-        let mut values = self.0.iter().filter(|(given, _)| given == name).map(|(_, value)| value.as_str());
+        let mut values = self
+            .0
+            .iter()
+            .filter(|(given, _)| given == name)
+            .map(|(_, value)| value.as_str());
         let value = values.next()?;
         if values.next().is_some() {
-            problems.add(name, Rule::Format);
+            problems.add(name, Rule::Ambiguous);
             return None;
         }
         Some(value)
@@ -35,10 +39,21 @@ impl Query {
             None | Some("false") => false,
             Some("true") => true,
             Some(_) => {
-                problems.add(name, Rule::Format);
+                problems.add(name, Rule::Type("boolean"));
                 false
             }
         }
+    }
+
+    /// `page`, from 1, for older clients.
+    pub(super) fn page(&self, problems: &mut Problems) -> Option<usize> {
+        let text = self.one("page", problems)?;
+        let page = positive(text).filter(|page| PAGE_NUMBER.contains(page));
+        if page.is_none() {
+            let (min, max) = (*PAGE_NUMBER.start(), *PAGE_NUMBER.end());
+            problems.add("page", Rule::Range { min, max });
+        }
+        page
     }
 
     /// `limit`: 50 if missing, at most 100 however much is asked for.
@@ -47,7 +62,8 @@ impl Query {
             None => PAGE_ITEMS_DEFAULT,
             Some(text) => positive(text).map_or_else(
                 || {
-                    problems.add("limit", Rule::Range);
+                    let (min, max) = (*PAGE_ITEMS.start(), *PAGE_ITEMS.end());
+                    problems.add("limit", Rule::Range { min, max });
                     PAGE_ITEMS_DEFAULT
                 },
                 |limit| limit.min(*PAGE_ITEMS.end()),

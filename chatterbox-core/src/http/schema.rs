@@ -1,4 +1,7 @@
-//! How ids, stamps and names appear in the OpenAPI document: the types themselves know nothing of it.
+//! How ids, stamps and texts appear in the OpenAPI document: the types themselves know nothing of it, and every number
+//! comes from [`limits`](crate::domain::limits).
+
+use std::ops::RangeInclusive;
 
 use utoipa::openapi::schema::{ObjectBuilder, Schema, SchemaFormat, Type};
 use utoipa::openapi::{KnownFormat, RefOr};
@@ -6,21 +9,14 @@ use utoipa::{PartialSchema, ToSchema};
 
 use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
+use crate::domain::limits;
 use crate::ids::{ConversationId, EntryId, UserId};
 
-fn id(example: &str) -> RefOr<Schema> {
-    ObjectBuilder::new()
-        .schema_type(Type::String)
-        .pattern(Some("^[0-9a-f]{24}$"))
-        .examples([example])
-        .into()
-}
-
-macro_rules! id_schemas {
-    ($($name:ident),*) => {$(
+macro_rules! schemas {
+    ($($name:ident => $schema:expr,)*) => {$(
         impl PartialSchema for $name {
             fn schema() -> RefOr<Schema> {
-                id("6571a2b3c4d5e6f708192a3b")
+                $schema.into()
             }
         }
 
@@ -28,27 +24,54 @@ macro_rules! id_schemas {
     )*};
 }
 
-id_schemas!(UserId, ConversationId, EntryId);
-
-impl PartialSchema for Timestamp {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::String)
-            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
-            .examples(["2026-01-31T12:00:00.000Z"])
-            .into()
-    }
+fn string() -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String)
 }
 
-impl ToSchema for Timestamp {}
-
-impl PartialSchema for Seq {
-    fn schema() -> RefOr<Schema> {
-        ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(0))
-            .into()
-    }
+fn id() -> ObjectBuilder {
+    string()
+        .pattern(Some("^[0-9a-f]{24}$"))
+        .examples(["6571a2b3c4d5e6f708192a3b"])
 }
 
-impl ToSchema for Seq {}
+fn text(length: &RangeInclusive<usize>) -> ObjectBuilder {
+    string()
+        .min_length(Some(*length.start()))
+        .max_length(Some(*length.end()))
+}
+
+schemas! {
+    UserId => id(),
+    ConversationId => id(),
+    EntryId => id(),
+    Timestamp => string()
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+        .examples(["2026-01-31T12:00:00.000Z"]),
+    Seq => ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)),
+    UsernameText => text(&limits::USERNAME_CHARS)
+        .description(Some("Letters and digits of one script, with `_`, `-` and `.` between them.")),
+    EmailText => text(&limits::EMAIL_CHARS)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Email))),
+    PasswordText => text(&limits::PASSWORD_CHARS)
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))),
+    PasswordAttempt => string().max_length(Some(*limits::PASSWORD_CHARS.end()))
+        .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))),
+    DisplayNameText => text(&limits::DISPLAY_NAME_CHARS),
+    RoomNameText => text(&limits::ROOM_NAME_CHARS).pattern(Some("^[a-z0-9][a-z0-9-]{1,31}$")),
+    RoomDescriptionText => string().max_length(Some(limits::ROOM_DESCRIPTION_CHARS_MAX)),
+}
+
+/// A username to register.
+pub(super) struct UsernameText;
+/// An email address.
+pub(super) struct EmailText;
+/// A password to set.
+pub(super) struct PasswordText;
+/// A password to try.
+pub(super) struct PasswordAttempt;
+/// A name to show.
+pub(super) struct DisplayNameText;
+/// A room's name.
+pub(super) struct RoomNameText;
+/// What a room is about.
+pub(super) struct RoomDescriptionText;

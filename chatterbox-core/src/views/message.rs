@@ -1,4 +1,5 @@
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::{PublicUser, room_name};
 use crate::clock::Timestamp;
@@ -7,7 +8,7 @@ use crate::domain::entry::{ClientMessageId, Entry, EntryKind, MessageBody, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
 
 /// The message object of SPEC.md section 1.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageView<'a> {
     /// Id.
@@ -16,6 +17,7 @@ pub struct MessageView<'a> {
     pub conversation_id: ConversationId,
     /// Where, if it is a room.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub room_name: Option<&'a RoomName>,
     /// Number of its entry.
     pub seq: Seq,
@@ -24,8 +26,10 @@ pub struct MessageView<'a> {
     pub prev: Option<Seq>,
     /// The key its client gave it.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
     pub client_message_id: Option<&'a ClientMessageId>,
     /// Who wrote it.
+    #[schema(value_type = PublicUser)]
     pub sender: &'a PublicUser,
     /// `text` or `system`.
     #[serde(rename = "type")]
@@ -33,13 +37,16 @@ pub struct MessageView<'a> {
     /// The text.
     pub content: &'a str,
     /// Files; none exist yet.
+    #[schema(value_type = Vec<Object>)]
     pub attachments: [(); 0],
     /// The message it answers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reply_to: Option<EntryId>,
     /// Users addressed.
+    #[schema(value_type = Vec<UserId>)]
     pub mentions: &'a [UserId],
     /// Reactions; none exist yet.
+    #[schema(value_type = Vec<Object>)]
     pub reactions: [(); 0],
     /// When.
     pub created_at: Timestamp,

@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use quick_cache::sync::Cache;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::ids::UserId;
 use crate::ports::storage::{StoreError, UserStore};
 
 /// What everyone may see of a user.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PublicUser {
     /// Id.

@@ -1,11 +1,12 @@
 use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::clock::Timestamp;
 use crate::domain::conversation::{Conversation, Kind, RoomName, RoomSummary};
 use crate::ids::{ConversationId, UserId};
 
 /// A room as REST answers and acks show it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomView {
     /// Id of its conversation, under two names: rooms are conversations.

@@ -3,13 +3,11 @@ use serde::{Deserialize, Serialize};
 use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
 use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
 use crate::domain::entry::{EntryKind, SettingsChange};
+use crate::domain::limits::ROOM_DESCRIPTION_CHARS_MAX;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Proposal;
 use crate::ports::storage::CreatedRoom;
 use crate::views::RoomView;
-
-/// Most code points of a room's description.
-const DESCRIPTION_CHARS_MAX: usize = 250;
 
 /// Makes a room (S-076). The caller becomes its moderator; the operator's rooms have none.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -73,10 +71,10 @@ fn description(text: Option<String>) -> Result<Option<String>, Error> {
     let Some(text) = text else { return Ok(None) };
     let kept: String = text.chars().filter(|char| !char.is_control()).collect();
     let trimmed = kept.trim();
-    if trimmed.chars().count() > DESCRIPTION_CHARS_MAX {
+    if trimmed.chars().count() > ROOM_DESCRIPTION_CHARS_MAX {
         return Err(Error::invalid(
             "description",
-            format!("at most {DESCRIPTION_CHARS_MAX} code points"),
+            format!("at most {ROOM_DESCRIPTION_CHARS_MAX} code points"),
         ));
     }
     Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))

@@ -1,0 +1,64 @@
+//! The OpenAPI document, made from the types that the routes read and write.
+
+use axum::extract::State;
+use axum::response::Response;
+use http::StatusCode;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use super::error::ApiError;
+use super::json::answer;
+use super::routes;
+use super::state::RestState;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "ChatterBox",
+        description = "The REST API. Refusals are `{error: {code, message, details?}, requestId}`; switch on the code. \
+            Every answer carries `X-Request-Id`, and `X-RateLimit-Limit`, `-Remaining` and `-Reset` (seconds until \
+            the bucket is full).",
+    ),
+    paths(
+        routes::auth::register,
+        routes::auth::login,
+        routes::auth::logout,
+        routes::auth::refresh,
+        routes::auth::me,
+        routes::users::user,
+        routes::rooms::list,
+        routes::rooms::create,
+        routes::rooms::one,
+        routes::rooms::messages,
+        routes::health::report,
+        routes::health::live,
+        routes::health::ready,
+        serve,
+    ),
+    modifiers(&Bearer)
+)]
+struct Document;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build();
+        let components = document.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+/// The document.
+pub fn document() -> utoipa::openapi::OpenApi {
+    Document::openapi()
+}
+
+/// This document.
+#[utoipa::path(get, path = "/api/openapi.json", tag = "about", responses((status = 200, description = "This document")))]
+pub(super) async fn serve(State(_): State<RestState>) -> Result<Response, ApiError> {
+    answer(StatusCode::OK, &document())
+}

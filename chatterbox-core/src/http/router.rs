@@ -1,0 +1,61 @@
+//! All routes of the API. The OpenAPI document is checked against this list.
+
+use axum::Router;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{MethodRouter, get, post};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use super::error::ApiError;
+use super::routes::{auth, health, rooms, users};
+use super::state::RestState;
+use super::{openapi, pipeline};
+
+/// Method, path and handler of every route.
+pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestState>)> {
+    vec![
+        ("post", "/api/auth/register", post(auth::register)),
+        ("post", "/api/auth/login", post(auth::login)),
+        ("post", "/api/auth/logout", post(auth::logout)),
+        ("post", "/api/auth/refresh", post(auth::refresh)),
+        ("get", "/api/auth/me", get(auth::me)),
+        ("get", "/api/users/{id}", get(users::user)),
+        ("get", "/api/rooms", get(rooms::list)),
+        ("post", "/api/rooms", post(rooms::create)),
+        ("get", "/api/rooms/{name}", get(rooms::one)),
+        ("get", "/api/rooms/{name}/messages", get(rooms::messages)),
+        ("get", "/api/health", get(health::report)),
+        ("get", "/api/health/live", get(health::live)),
+        ("get", "/api/health/ready", get(health::ready)),
+        ("get", "/api/openapi.json", get(openapi::serve)),
+    ]
+}
+
+/// The routes in their pipeline.
+pub(super) fn router(state: RestState) -> Router {
+    pipelined(with_routes(Router::new()), state)
+}
+
+fn with_routes(router: Router<RestState>) -> Router<RestState> {
+    routes()
+        .into_iter()
+        .fold(router, |router, (_, path, handler)| router.route(path, handler))
+}
+
+fn pipelined(router: Router<RestState>, state: RestState) -> Router {
+    router
+        .fallback(async || ApiError::NoRoute)
+        .method_not_allowed_fallback(async || ApiError::Method)
+        .layer(from_fn_with_state(state.clone(), pipeline::gate))
+        .layer(CatchPanicLayer::custom(pipeline::panicked))
+        // Outside of what may refuse: a page must be able to read why.
+        .layer(state.origins.layer())
+        .layer(from_fn_with_state(state.clone(), pipeline::finish))
+        .with_state(state)
+}
+
+/// The pipeline around a route that panics.
+#[cfg(test)]
+pub(super) fn panicking(state: RestState) -> Router {
+    let route = get(async || -> &'static str { panic!("secret detail") });
+    pipelined(Router::new().route("/api/panic", route), state)
+}
