@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use chatterbox_core::testkit::fuzz::TARGETS;
+use chatterbox_core::testkit::fuzz::{TARGETS, Target};
 
 #[test]
 fn the_corpus_of_every_target_passes() {
     let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    for (name, target) in TARGETS {
+    for Target { name, body } in TARGETS {
         let inputs: Vec<_> = std::fs::read_dir(corpus.join(name))
             .unwrap_or_else(|error| panic!("corpus of {name}: {error}"))
             .map(|entry| entry.unwrap().path())
@@ -15,7 +15,7 @@ fn the_corpus_of_every_target_passes() {
         assert!(!inputs.is_empty(), "no inputs for {name}");
         for input in inputs {
             println!("{}", input.display());
-            target(&std::fs::read(&input).unwrap());
+            body(&std::fs::read(&input).unwrap());
         }
     }
 }
@@ -25,7 +25,7 @@ fn the_corpus_of_every_target_passes() {
 fn every_target_can_be_fuzzed() {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz");
     let manifest = std::fs::read_to_string(fuzz.join("Cargo.toml")).unwrap();
-    for (name, _) in TARGETS {
+    for Target { name, .. } in TARGETS {
         assert!(
             fuzz.join(format!("fuzz_targets/{name}.rs")).exists(),
             "{name} has no file"

@@ -25,13 +25,23 @@ use super::{Malformed, placeholder, resolve};
 
 /// A range of the text; four bytes are enough for any message within the limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Span {
+pub(super) struct Span {
     start: u32,
     end: u32,
 }
 
 impl Span {
-    fn of(&self, text: &str) -> Range<usize> {
+    /// Texts beyond 4 GiB are refused.
+    pub(super) fn new(range: &Range<usize>) -> Result<Span, Malformed> {
+        let fits = |offset: usize| u32::try_from(offset).map_err(|_| Malformed::TooLong);
+        Ok(Span {
+            start: fits(range.start)?,
+            end: fits(range.end)?,
+        })
+    }
+
+    /// As a range of the text it was made for.
+    pub(super) fn of(self, text: &str) -> Range<usize> {
         debug_assert!(self.end as usize <= text.len(), "a span belongs to its text");
         self.start as usize..self.end as usize
     }
@@ -54,9 +64,6 @@ impl Args {
     /// Reads the JSON array that begins at byte `from` of `text` and checks all of it; with `due` attachments to come
     /// its placeholders too.
     pub(super) fn read(text: Utf8Bytes, from: usize, due: u8) -> Result<Args, Malformed> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Malformed::TooLong);
-        }
         let mut scanner = Scanner::new(&text, from);
         if scanner.next()? != Some(Token::ArrayStart) {
             return Err(Malformed::NotAnArray);
@@ -69,11 +76,7 @@ impl Args {
             }
             let start = scanner.token_start();
             let end = scanner.finish_value(first)?;
-            // Both fit: the length of the text does.
-            spans.push(Span {
-                start: start as u32,
-                end: end as u32,
-            });
+            spans.push(Span::new(&(start..end))?);
         }
         let text = if scanner.saw_lone_surrogate() {
             let (header, json) = text.split_at(from);
@@ -220,9 +223,6 @@ pub struct Value {
 impl Value {
     /// Reads the JSON from byte `from` of `text` to the end.
     pub(super) fn read(text: Utf8Bytes, from: usize) -> Result<Value, Malformed> {
-        if u32::try_from(text.len()).is_err() {
-            return Err(Malformed::TooLong);
-        }
         let mut scanner = Scanner::new(&text, from);
         let first = scanner.next()?.ok_or(Malformed::Json)?;
         let start = scanner.token_start();
@@ -238,10 +238,7 @@ impl Value {
         };
         Ok(Value {
             text,
-            span: Span {
-                start: start as u32,
-                end: end as u32,
-            },
+            span: Span::new(&(start..end))?,
             attachments: None,
         })
     }

@@ -140,14 +140,14 @@ impl ArgsWriter {
                 };
                 renumbered[old] = Some(new);
                 self.buffer
-                    .extend_from_slice(json[copied..found.at.start].as_bytes());
+                    .extend_from_slice(&json.as_bytes()[copied..found.at.start]);
                 self.attachments.placeholders += 1;
                 // Writing into a `Vec` doesn't fail.
                 let _ = write_placeholder(&mut self.buffer, new);
                 copied = found.at.end;
             }
         }
-        self.buffer.extend_from_slice(json[copied..].as_bytes());
+        self.buffer.extend_from_slice(&json.as_bytes()[copied..]);
         Ok(())
     }
 

@@ -331,7 +331,7 @@ fn unit(text: &[u8]) -> Option<u16> {
     };
     digits.iter().try_fold(0, |unit, &digit| {
         let value = char::from(digit).to_digit(16)?;
-        Some(unit << 4 | value as u16)
+        Some(unit << 4 | u16::try_from(value).ok()?)
     })
 }
 

@@ -31,7 +31,6 @@ pub(super) fn find(json: &str, count: u8) -> Result<Vec<Placeholder>, Malformed>
                 if let Some(object) = open.last_mut() {
                     object.field = Field::named(text);
                 }
-                continue;
             }
             Token::ObjectStart => {
                 note_value(&mut open, token, text);

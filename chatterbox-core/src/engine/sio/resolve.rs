@@ -49,7 +49,7 @@ impl<'a> Resolved<'a> {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Resolved<'_> {
+impl IntoDeserializer<'_, Error> for Resolved<'_> {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -207,6 +207,10 @@ mod tests {
     #[serde(transparent)]
     struct Wrapped(Option<Binary>);
 
+    fn same_type<T>(value: T, _as: &T) -> T {
+        value
+    }
+
     #[test]
     fn attachments_stand_wherever_a_type_wants_bytes() {
         let attachments = [Bytes::from_static(&[1, 2]), Bytes::from_static(&[3])];
@@ -215,9 +219,6 @@ mod tests {
             r#"{"num":1,"_placeholder":true}"#,
         );
         let binary = |index: usize| Binary(attachments[index].clone());
-        fn same_type<T>(value: T, _as: &T) -> T {
-            value
-        }
         macro_rules! check {
             ($json:expr, $expected:expr) => {
                 let expected = $expected;

@@ -10,7 +10,6 @@
 //!
 //! *Shut* is a namespace that we ended while packets of the client may still be on their way: they are ignored.
 
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -18,7 +17,7 @@ use bytes::Bytes;
 use smallvec::SmallVec;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
-use super::args::{Args, Value};
+use super::args::{Args, Span, Value};
 use super::encode;
 use super::header::{Header, Kind};
 use super::rules::{NamespaceId, Rules};
@@ -72,7 +71,7 @@ pub struct Event {
 #[derive(Debug, Clone)]
 enum Name {
     /// A range of the arguments' text.
-    Written(Range<u32>),
+    Written(Span),
     Unescaped(Box<str>),
 }
 
@@ -80,7 +79,7 @@ impl Event {
     /// Its name. A name that is a number is that number as it was written.
     pub fn name(&self) -> &str {
         match &self.name {
-            Name::Written(range) => &self.args.text()[range.start as usize..range.end as usize],
+            Name::Written(span) => &self.args.text()[span.of(self.args.text())],
             Name::Unescaped(name) => name,
         }
     }
@@ -101,8 +100,7 @@ impl Event {
             // Checked, and repaired: the only text serde_json could refuse is one with lone surrogates.
             Name::Unescaped(serde_json::from_str(&args.text()[json]).map_err(|_| Malformed::EventName)?)
         } else {
-            // Offsets fit: `Args` refused longer texts.
-            Name::Written(start as u32..end as u32)
+            Name::Written(Span::new(&(start..end))?)
         };
         let event = Event {
             namespace,
@@ -255,10 +253,7 @@ impl Sockets {
     pub fn accept(&mut self, namespace: NamespaceId, socket_id: &str) -> Option<Accepted> {
         let held = self.end_pending(namespace, State::Joined)?;
         let answer = encode::connected(self.rules.name(namespace), socket_id);
-        Some(Accepted {
-            answer,
-            held: held.map(|held| held.events).unwrap_or_default(),
-        })
+        Some(Accepted { answer, held })
     }
 
     /// Refuses a pending namespace; the connection stays for others. `None` if the client has left in the meantime.
@@ -306,14 +301,15 @@ impl Sockets {
             .find(|entry| entry.namespace == namespace)
     }
 
-    fn end_pending(&mut self, namespace: NamespaceId, next: State) -> Option<Option<Box<Held>>> {
+    /// The events held for a namespace, if it was pending.
+    fn end_pending(&mut self, namespace: NamespaceId, next: State) -> Option<Vec<Event>> {
         let entry = self.entry(namespace)?;
         let State::Pending(held) = &mut entry.state else {
             return None;
         };
         let held = held.take();
         entry.state = next;
-        Some(held)
+        Some(held.map(|held| held.events).unwrap_or_default())
     }
 
     fn text(&mut self, text: Utf8Bytes, now: Instant) -> Result<Option<Output>, CloseReason> {

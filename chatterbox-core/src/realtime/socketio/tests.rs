@@ -240,7 +240,7 @@ async fn handlers_start_in_order_and_32_run_at_once() {
                 let log = notes.clone();
                 async move {
                     log.note(format!("start {n}"));
-                    let answer = socket.emit_with_ack("q", n, Duration::from_secs(60)).await;
+                    let answer = socket.emit_with_ack("q", n, Duration::from_mins(1)).await;
                     log.note(format!(
                         "end {n} {:?}",
                         answer.unwrap().parse::<(u32,)>().unwrap().0
@@ -612,7 +612,10 @@ async fn orders_from_outside_wake_the_connection() {
 
     let io = SocketIo::builder()
         .namespace("/", |root| {
-            root.admit(|request| async move { Ok(request.insert_data(Name("ann"))) })
+            root.admit(|request| async move {
+                request.insert_data(Name("ann"));
+                Ok(())
+            })
         })
         .build();
     let mut client = Client::joined(&io).await;

@@ -12,5 +12,23 @@ mod sio;
 
 pub use sio::{sio_packet, sio_sockets};
 
-/// Every target: the name of its folder of inputs, and its body.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[("sio_packet", sio_packet), ("sio_sockets", sio_sockets)];
+/// A fuzz target.
+#[derive(Debug, Clone, Copy)]
+pub struct Target {
+    /// Of its folder of inputs and its file.
+    pub name: &'static str,
+    /// What runs on each input.
+    pub body: fn(&[u8]),
+}
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    Target {
+        name: "sio_packet",
+        body: sio_packet,
+    },
+    Target {
+        name: "sio_sockets",
+        body: sio_sockets,
+    },
+];

@@ -177,7 +177,7 @@ proptest! {
             Arg::Blob(bytes) => Some(bytes.as_slice()),
             Arg::Json(_) => None,
         }).collect();
-        prop_assert_eq!(received.args.attachments().iter().map(|bytes| bytes.as_ref()).collect::<Vec<_>>(), blobs);
+        prop_assert_eq!(received.args.attachments().iter().map(AsRef::as_ref).collect::<Vec<&[u8]>>(), blobs);
         // Relayed as it is, it is the same packet again.
         let again = match id {
             None => event("/", &name, &received.args),
@@ -209,13 +209,12 @@ proptest! {
                 break;
             }
             match game.sockets.handle(message, game.now) {
-                None => {}
                 Some(output) if closed => prop_assert!(false, "{:?} after the end", output),
                 Some(Output::Close(_)) => closed = true,
                 Some(Output::Connect { namespace, .. }) if accept => {
                     prop_assert!(game.sockets.accept(namespace, "x").is_some());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
     }
