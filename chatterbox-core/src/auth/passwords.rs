@@ -44,6 +44,17 @@ pub struct HashingLimits {
     pub waiting: usize,
 }
 
+impl Default for HashingLimits {
+    /// As many as there are cores, and some ten seconds' worth of waiting.
+    fn default() -> HashingLimits {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        HashingLimits {
+            running: cores,
+            waiting: 64 * cores,
+        }
+    }
+}
+
 /// argon2 does not take these parameters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("argon2 can't work with these parameters: {0}")]

@@ -14,6 +14,10 @@ use crate::ids::{IdSource, SessionId, TokenId, UserId};
 /// Longer texts are no tokens of ours.
 const TOKEN_BYTES_MAX: usize = 2048;
 
+/// Who issues tokens, and whom they are for, unless told otherwise.
+const ISSUER: &str = "chatterbox";
+const AUDIENCE: &str = "chatterbox-api";
+
 /// Why a token is worth nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
@@ -64,7 +68,13 @@ struct Claims {
 
 impl AccessTokens {
     /// Tokens that live for `ttl`, signed with the ring's current secret.
-    pub fn new(
+    pub fn new(ring: &KeyRing, ttl: Duration, ids: Arc<dyn IdSource>) -> AccessTokens {
+        AccessTokens::between(ring, ISSUER, AUDIENCE, ttl, ids)
+    }
+
+    /// The same under other names: for several environments that share a secret, whose tokens must not pass for each
+    /// other's.
+    pub fn between(
         ring: &KeyRing,
         issuer: &str,
         audience: &str,
@@ -190,13 +200,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn tokens(ring: &KeyRing) -> AccessTokens {
-        AccessTokens::new(
-            ring,
-            "chatterbox",
-            "chatterbox-api",
-            Duration::from_secs(900),
-            Arc::new(SystemIds::new()),
-        )
+        AccessTokens::new(ring, Duration::from_secs(900), Arc::new(SystemIds::new()))
     }
 
     fn at(seconds: i64) -> Timestamp {

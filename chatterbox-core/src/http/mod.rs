@@ -37,7 +37,10 @@ use http_body_util::BodyExt;
 use http_body_util::combinators::UnsyncBoxBody;
 use tower::{Service, ServiceExt};
 
+pub use cors::AllowedOrigins;
+pub use health::{Health, HealthCheck};
 pub use openapi::document;
+pub use rate::ApiLimits;
 pub use state::RestParts;
 
 /// Any error of a body.
@@ -50,20 +53,20 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 ///
 /// The client's address is taken from the peer's `SocketAddr` in the request's extensions.
 #[derive(Clone)]
-pub struct Rest {
+pub struct RestApi {
     router: axum::Router,
 }
 
-impl Rest {
+impl RestApi {
     /// From its parts.
-    pub fn new(parts: RestParts) -> Rest {
-        Rest {
+    pub fn new(parts: RestParts) -> RestApi {
+        RestApi {
             router: router::router(state::RestState::new(parts)),
         }
     }
 }
 
-impl<B> Service<Request<B>> for Rest
+impl<B> Service<Request<B>> for RestApi
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
@@ -85,9 +88,9 @@ where
     }
 }
 
-impl std::fmt::Debug for Rest {
+impl std::fmt::Debug for RestApi {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Rest")
+        f.write_str("RestApi")
     }
 }
 

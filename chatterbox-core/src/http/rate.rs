@@ -1,6 +1,8 @@
 //! How many requests one may send (S-141): anonymous ones by address; those of a user by user, and with all other users
 //! behind the same address.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderName};
 
 use super::client_ip::ClientIp;
@@ -29,6 +31,13 @@ pub struct ApiLimits {
     pub per_user: Option<Quota>,
     /// Requests of all users behind one address.
     pub users_per_address: Option<Quota>,
+}
+
+impl Default for ApiLimits {
+    /// 100 requests a minute.
+    fn default() -> ApiLimits {
+        ApiLimits::by(Some(Quota::per(100, Duration::from_secs(60))))
+    }
 }
 
 impl ApiLimits {

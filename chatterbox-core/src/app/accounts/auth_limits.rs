@@ -32,6 +32,13 @@ pub struct AuthLimits {
 /// Clashes of names and addresses in an hour (S-052).
 const CLASHES_PER_HOUR: u32 = 5;
 
+impl Default for AuthLimits {
+    /// 10 logins and registrations a minute from one address.
+    fn default() -> AuthLimits {
+        AuthLimits::by(Quota::per(10, Duration::from_secs(60)))
+    }
+}
+
 impl AuthLimits {
     /// Everything in proportion to the logins and registrations that one address may make; clashes always 5 an hour.
     pub fn by(entries_per_address: Quota) -> AuthLimits {

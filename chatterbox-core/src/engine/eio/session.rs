@@ -170,7 +170,11 @@ impl Session {
     /// Queues a packet, or says that the reader is too slow for it ([`overflow`](Session::overflow)). Polling: call
     /// [`flush`](Session::flush) soon after.
     pub fn send(&mut self, packet: Packet) -> Result<(), QueueFull> {
-        if self.stage == Stage::Open { self.queue.push(packet, self.config.queue) } else { Ok(()) }
+        if self.stage == Stage::Open {
+            self.queue.push(packet, self.config.queue)
+        } else {
+            Ok(())
+        }
     }
 
     /// Ends the session of a reader that is too slow. What waited for it is given up.
