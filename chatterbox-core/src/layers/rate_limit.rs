@@ -1,38 +1,23 @@
-use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use tower::{Layer, Service};
 
-use super::{CallFuture, CallService};
+use super::{Buckets, CallFuture, CallService};
 use crate::app::{Actor, Call, Command, Cost, Outcome, Reply};
 use crate::error::Error;
-use crate::ports::rate_limit::{Decision, Quota, RateLimiter, Take};
-
-/// How long a limiter may take before local buckets decide (S-022).
-const PATIENCE: Duration = Duration::from_millis(100);
+use crate::ports::rate_limit::{Decision, Quota, Take};
 
 /// Takes the price of a call from its user's bucket (S-142).
 #[derive(Clone)]
 pub struct RateLimitLayer {
-    limiter: Arc<dyn RateLimiter>,
-    local: Arc<dyn RateLimiter>,
+    buckets: Buckets,
     messages: Option<Quota>,
 }
 
 impl RateLimitLayer {
-    /// Messages cost a token of `messages` each (`None`: nothing). While `limiter` can't answer, `local` does: limits
-    /// are never open.
-    pub fn new(
-        limiter: Arc<dyn RateLimiter>,
-        local: Arc<dyn RateLimiter>,
-        messages: Option<Quota>,
-    ) -> RateLimitLayer {
-        RateLimitLayer {
-            limiter,
-            local,
-            messages,
-        }
+    /// Messages cost a token of `messages` each (`None`: nothing).
+    pub fn new(buckets: Buckets, messages: Option<Quota>) -> RateLimitLayer {
+        RateLimitLayer { buckets, messages }
     }
 
     fn price(&self, call: &Call) -> Option<Take> {
@@ -47,12 +32,7 @@ impl RateLimitLayer {
     }
 
     async fn take(&self, price: Take) -> Result<(), Error> {
-        let price = [price];
-        let decision = match tokio::time::timeout(PATIENCE, self.limiter.take(&price)).await {
-            Ok(Ok(decision)) => decision,
-            Ok(Err(_)) | Err(_) => self.local.take(&price).await?,
-        };
-        match decision {
+        match self.buckets.take(&[price]).await? {
             Decision::Allowed { .. } => Ok(()),
             Decision::Denied { retry_after, .. } => Err(Error::RateLimited { retry_after }),
         }

@@ -23,6 +23,7 @@ mod state;
 pub use announce::{Announcement, Announcer, Encoder};
 pub use delivery::Deliveries;
 pub use envelope::{Envelope, UnknownEnvelope};
+pub(crate) use relay::compare_regularly;
 pub use relay::{Outgoing, Relay};
 pub use sequencer::{Decide, Log, Posted, Proposal, Receipt};
 pub use state::State;

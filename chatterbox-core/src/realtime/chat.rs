@@ -12,8 +12,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::application::{Application, Handshake, Session};
+use crate::app::accounts::LiveSessions;
 use crate::app::presence::{Connect, Disconnect};
-use crate::app::sessions::LiveSessions;
 use crate::app::{Actor, Call, Principal, Turn, UseCase};
 use crate::clock::Clock;
 use crate::engine::chat::{Action, Begun, Chat, ChatRules, Identity, Replied, Request, Step, Steps};
@@ -142,17 +142,27 @@ impl ChatSession {
 
     /// Begins the next request if its turn has come. True if something happened that is worth another look.
     fn begin_next(&mut self) -> bool {
-        let is_its_turn = self.running.back().is_none_or(|last| last.done.is_some() || last.turn.has_passed());
+        let is_its_turn = self
+            .running
+            .back()
+            .is_none_or(|last| last.done.is_some() || last.turn.has_passed());
         if !is_its_turn {
             return false;
         }
-        let Some(mut request) = self.waiting.pop_front() else { return false };
+        let Some(mut request) = self.waiting.pop_front() else {
+            return false;
+        };
         match self.chat.begin(&mut request, now()) {
             Begun::Answered(steps) => self.carry_out(steps),
             Begun::Run(action) => {
                 let turn = Turn::default();
                 let result = self.run(action, turn.clone());
-                self.running.push_back(Running { request, turn, result, done: None });
+                self.running.push_back(Running {
+                    request,
+                    turn,
+                    result,
+                    done: None,
+                });
             }
         }
         true
@@ -161,7 +171,14 @@ impl ChatSession {
     /// Answers what is finished, from the front.
     fn answer_finished(&mut self) {
         while self.running.front().is_some_and(|first| first.done.is_some()) {
-            let Some(Running { request, done: Some(result), .. }) = self.running.pop_front() else { return };
+            let Some(Running {
+                request,
+                done: Some(result),
+                ..
+            }) = self.running.pop_front()
+            else {
+                return;
+            };
             let steps = self.chat.finish(&request, result, socket_id, now());
             self.carry_out(steps);
             self.report_presence();
@@ -189,13 +206,23 @@ impl ChatSession {
             }
             Action::JoinRoom(join) => Box::pin(async move {
                 let joined = runner.call(join).await?;
-                let seq = runner.realtime.deliveries.watch(&runner.link, joined.room.id).await?;
+                let seq = runner
+                    .realtime
+                    .deliveries
+                    .watch(&runner.link, joined.room.id)
+                    .await?;
                 Ok(Replied::JoinedRoom(Box::new(joined.room), seq))
             }),
             Action::LeaveRoom(leave) => Box::pin(async move {
                 let left = runner.call(leave).await?;
-                runner.realtime.deliveries.unwatch(&runner.link, left.conversation);
-                Ok(Replied::LeftRoom { room_name: left.room_name, member_count: left.member_count })
+                runner
+                    .realtime
+                    .deliveries
+                    .unwatch(&runner.link, left.conversation);
+                Ok(Replied::LeftRoom {
+                    room_name: left.room_name,
+                    member_count: left.member_count,
+                })
             }),
             Action::SendRoomMessage(send) => {
                 Box::pin(async move { runner.call(send).await.map(Replied::Sent) })
@@ -206,7 +233,9 @@ impl ChatSession {
 
     /// Reports a member's connection once.
     fn report_presence(&mut self) {
-        let Some(principal) = self.chat.principal().copied() else { return };
+        let Some(principal) = self.chat.principal().copied() else {
+            return;
+        };
         if self.present.replace(principal).is_none() {
             self.report(principal, Connect {});
         }
@@ -251,7 +280,10 @@ impl Runner {
     /// falls between.
     async fn identify(&self, token: &str) -> Result<Identity, Error> {
         let principal = self.realtime.sessions.verify_signature(token)?;
-        if self.principal.is_some_and(|already| already.user != principal.user) {
+        if self
+            .principal
+            .is_some_and(|already| already.user != principal.user)
+        {
             return Err(Error::Forbidden("this connection belongs to another user"));
         }
         let hub = &self.realtime.hub;
@@ -272,7 +304,12 @@ impl Runner {
         hub.subscribe(&self.link, &Channel::User(principal.user));
         let server_time = self.realtime.clock.now();
         let user = self.realtime.names.get(principal.user).await?;
-        Ok(Identity { principal, user, expires_in: principal.expires_at.since(server_time), server_time })
+        Ok(Identity {
+            principal,
+            user,
+            expires_in: principal.expires_at.since(server_time),
+            server_time,
+        })
     }
 }
 

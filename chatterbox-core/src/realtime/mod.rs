@@ -9,6 +9,7 @@
 //! Writing is the hub's business ([`crate::hub`]); here is everything that reads.
 
 pub mod application;
+pub mod chat;
 mod connection;
 pub mod cors;
 pub mod engineio;

@@ -12,6 +12,8 @@ mod bucket;
 pub mod encode;
 mod events;
 mod session;
+#[cfg(test)]
+mod tests;
 
 pub use events::{Action, Request};
 pub use session::{Begun, Chat, ChatRules, Identity, Replied, Step, Steps};

@@ -1,0 +1,411 @@
+//! The machine without sockets: what goes in, and the steps that come out, as text.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::*;
+use crate::app::Principal;
+use crate::clock::Timestamp;
+use crate::engine::Message;
+use crate::engine::sio::Rules;
+use crate::error::Error;
+use crate::ids::{RawId, SessionId, TokenId, UserId};
+use crate::views::PublicUser;
+
+struct Session {
+    chat: Chat,
+    now: Instant,
+    queued: Vec<Request>,
+}
+
+impl Session {
+    fn opened() -> Session {
+        let now = Instant::now();
+        let chat = Chat::new(Arc::new(Rules::new(["/"])), Arc::new(ChatRules::default()), now);
+        Session {
+            chat,
+            now,
+            queued: Vec::new(),
+        }
+    }
+
+    fn connected() -> Session {
+        let mut session = Session::opened();
+        assert_eq!(session.hears("0"), [r#"joined"#, r#"40{"sid":"public"}"#]);
+        session
+    }
+
+    fn member() -> Session {
+        let mut session = Session::connected();
+        session.hears(r#"20["auth",{"token":"t"}]"#);
+        session.answers(Ok(Replied::Authenticated(identity(1, 900))));
+        session
+    }
+
+    fn hears(&mut self, text: &str) -> Vec<String> {
+        let steps = self
+            .chat
+            .handle(Message::Text(text.into()), || "public".to_owned(), self.now);
+        self.picture(steps)
+    }
+
+    /// Begins the next request; its action runs and gives `result`.
+    fn answers(&mut self, result: Result<Replied, Error>) -> Vec<String> {
+        let mut request = self.queued.remove(0);
+        let steps = match self.chat.begin(&mut request, self.now) {
+            Begun::Answered(steps) => steps,
+            Begun::Run(_) => self
+                .chat
+                .finish(&request, result, || "public".to_owned(), self.now),
+        };
+        self.picture(steps)
+    }
+
+    /// Begins the next request, which must be answered without running.
+    fn begins(&mut self) -> Vec<String> {
+        let mut request = self.queued.remove(0);
+        match self.chat.begin(&mut request, self.now) {
+            Begun::Answered(steps) => self.picture(steps),
+            Begun::Run(action) => vec![format!("run {action:?}")],
+        }
+    }
+
+    fn waits(&mut self, seconds: u64) -> Vec<String> {
+        self.now += Duration::from_secs(seconds);
+        let mut seen = Vec::new();
+        while self.chat.poll_timeout().is_some_and(|due| due <= self.now) {
+            let steps = self.chat.handle_timeout(self.now);
+            if steps.is_empty() {
+                break;
+            }
+            seen.extend(self.picture(steps));
+        }
+        seen
+    }
+
+    fn picture(&mut self, steps: Steps) -> Vec<String> {
+        let pictures = steps.into_iter().map(|step| match step {
+            Step::Send(packet) => String::from_utf8(packet[0].payload().to_vec()).unwrap(),
+            Step::Queue(request) => {
+                let picture = format!("queue {}", request.event);
+                self.queued.push(request);
+                picture
+            }
+            Step::Joined => "joined".to_owned(),
+            Step::Leave => "leave".to_owned(),
+            Step::End(reason) => format!("end {}", reason.as_str()),
+            Step::Close(reason) => format!("close {}", reason.as_str()),
+        });
+        pictures.collect()
+    }
+}
+
+fn identity(user: u8, expires_in_secs: u64) -> Identity {
+    let user = UserId(RawId([user; 12]));
+    Identity {
+        principal: Principal {
+            user,
+            session: SessionId(RawId([2; 12])),
+            token: TokenId(RawId([3; 12])),
+            expires_at: Timestamp::from_millis(0),
+        },
+        user: Arc::new(PublicUser {
+            id: user,
+            username: "ann".to_owned(),
+            display_name: None,
+        }),
+        expires_in: Duration::from_secs(expires_in_secs),
+        server_time: Timestamp::from_millis(0),
+    }
+}
+
+const AUTHENTICATED: &str = concat!(
+    r#"42["authenticated",{"user":{"id":"010101010101010101010101","username":"ann"},"#,
+    r#""sessionId":"020202020202020202020202","serverTime":"1970-01-01T00:00:00.000Z","#,
+    r#""heartbeatInterval":30000,"limits":{"messageChars":4000,"messagesPerSecond":10}}]"#
+);
+
+#[test]
+fn auth_is_acked_and_greeted_s_083_s_096() {
+    let mut session = Session::connected();
+    assert_eq!(
+        session.hears(r#"20["auth",{"token":"t","cursors":{}}]"#),
+        ["queue auth"]
+    );
+    let ack = concat!(
+        r#"430[{"ok":true,"user":{"id":"010101010101010101010101","username":"ann"},"#,
+        r#""sessionId":"020202020202020202020202"}]"#
+    );
+    assert_eq!(
+        session.answers(Ok(Replied::Authenticated(identity(1, 900)))),
+        [ack, AUTHENTICATED]
+    );
+}
+
+#[test]
+fn a_token_in_the_connect_payload_spares_the_guest() {
+    let mut session = Session::opened();
+    assert_eq!(session.hears(r#"0{"token":"t"}"#), ["queue connect"]);
+    assert_eq!(
+        session.hears(r#"21["heartbeat"]"#),
+        Vec::<String>::new(),
+        "held for the answer"
+    );
+    let namespace = match session.chat.begin(&mut session.queued[0], session.now) {
+        Begun::Run(Action::Enter { namespace, .. }) => namespace,
+        other => panic!("{other:?}"),
+    };
+    let request = session.queued.remove(0);
+    let entered = Ok(Replied::Entered(namespace, Ok(identity(1, 900))));
+    let steps = session
+        .chat
+        .finish(&request, entered, || "public".to_owned(), session.now);
+    let seen = session.picture(steps);
+    assert_eq!(
+        seen,
+        [
+            "joined",
+            r#"40{"sid":"public"}"#,
+            AUTHENTICATED,
+            "queue heartbeat"
+        ]
+    );
+}
+
+#[test]
+fn a_bad_token_in_the_connect_payload_is_a_connect_error() {
+    let mut session = Session::opened();
+    session.hears(r#"0{"token":"bad"}"#);
+    let Begun::Run(Action::Enter { namespace, .. }) = session.chat.begin(&mut session.queued[0], session.now)
+    else {
+        panic!("a token is looked at")
+    };
+    let request = session.queued.remove(0);
+    let entered = Ok(Replied::Entered(namespace, Err(Error::TokenExpired)));
+    let steps = session
+        .chat
+        .finish(&request, entered, || "public".to_owned(), session.now);
+    let refusal = r#"44{"message":"the access token has expired","data":{"code":"TOKEN_EXPIRED"}}"#;
+    assert_eq!(session.picture(steps), [refusal]);
+}
+
+#[test]
+fn before_auth_every_other_event_is_unauthenticated_and_counted() {
+    let mut session = Session::connected();
+    session.hears(r#"25["join-room",{"roomName":"tea"}]"#);
+    assert_eq!(
+        session.begins(),
+        [r#"435[{"ok":false,"error":{"code":"UNAUTHENTICATED","message":"send auth first"}}]"#]
+    );
+    for _ in 0..19 {
+        session.hears(r#"2["heartbeat"]"#);
+        let seen = session.begins();
+        assert!(seen[0].starts_with(r#"42["request-error",{"event":"heartbeat","code":"UNAUTHENTICATED""#));
+        assert_eq!(seen.len(), 1);
+    }
+    session.hears(r#"2["heartbeat"]"#);
+    assert_eq!(session.begins()[1..], ["close abuse"]);
+}
+
+#[test]
+fn an_event_right_behind_auth_is_a_members() {
+    let mut session = Session::connected();
+    session.hears(r#"20["auth",{"token":"t"}]"#);
+    session.hears(r#"21["join-room",{"roomName":"tea"}]"#);
+    session.answers(Ok(Replied::Authenticated(identity(1, 900))));
+    assert_eq!(
+        session.begins(),
+        [r#"run JoinRoom(JoinRoom { room_name: "tea" })"#]
+    );
+}
+
+#[test]
+fn three_refused_tokens_end_the_session_s_096() {
+    let mut session = Session::connected();
+    for attempt in 1..=3 {
+        session.hears(r#"2["auth",{"token":"bad"}]"#);
+        let seen = session.answers(Err(Error::Unauthenticated("the access token is not valid")));
+        assert!(seen[0].starts_with(r#"42["request-error",{"event":"auth","code":"UNAUTHENTICATED""#));
+        assert_eq!(seen.len(), if attempt == 3 { 2 } else { 1 });
+        if attempt == 3 {
+            assert_eq!(seen[1], "end not-authenticated");
+        }
+    }
+}
+
+#[test]
+fn a_store_that_is_away_does_not_count_against_the_token() {
+    let mut session = Session::connected();
+    for _ in 0..5 {
+        session.hears(r#"20["auth",{"token":"t"}]"#);
+        assert_eq!(session.answers(Err(Error::Unavailable(None))).len(), 1);
+    }
+}
+
+#[test]
+fn deadlines() {
+    for (name, mut session, wait, expected) in [
+        (
+            "no namespace",
+            Session::opened(),
+            10,
+            vec!["close connect timeout"],
+        ),
+        (
+            "no token",
+            Session::connected(),
+            10,
+            vec!["end not-authenticated"],
+        ),
+        ("in time", Session::connected(), 9, vec![]),
+        ("member, early", Session::member(), 839, vec![]),
+        (
+            "member, warned",
+            Session::member(),
+            840,
+            vec![r#"42["token-expiring",{"expiresInMs":60000}]"#],
+        ),
+    ] {
+        assert_eq!(session.waits(wait), expected, "{name}");
+    }
+    let mut session = Session::member();
+    session.waits(840);
+    assert_eq!(session.waits(59), Vec::<String>::new());
+    assert_eq!(session.waits(1), ["end expired"]);
+}
+
+#[test]
+fn a_new_token_prolongs_the_session_s_083() {
+    let mut session = Session::member();
+    session.waits(850);
+    session.hears(r#"27["auth",{"token":"newer"}]"#);
+    session.answers(Ok(Replied::Authenticated(identity(1, 900))));
+    assert_eq!(session.waits(100), Vec::<String>::new());
+}
+
+#[test]
+fn leaving_the_namespace_ends_everything_but_the_transport() {
+    let mut session = Session::member();
+    assert_eq!(session.hears("1"), ["leave"]);
+    assert!(session.chat.principal().is_none());
+    assert_eq!(session.hears("0"), ["joined", r#"40{"sid":"public"}"#]);
+    assert_eq!(session.waits(10), ["end not-authenticated"]);
+}
+
+#[test]
+fn malformed_payloads_are_answered_and_change_nothing() {
+    for (event, complaint) in [
+        (r#"["join-room"]"#, "payload: an object is missing"),
+        (r#"["join-room",{}]"#, "payload: missing field `roomName`"),
+        (
+            r#"["join-room",{"roomName":{"$gt":""}}]"#,
+            "payload: invalid type: map, expected a string",
+        ),
+        (r#"["join-room",null]"#, "payload: invalid type: null"),
+        (
+            r#"["join-room",{"roomName":"a","roomName":"b"}]"#,
+            "payload: duplicate field `roomName`",
+        ),
+        (
+            r#"["send-room-message",{"roomName":"a","content":1}]"#,
+            "payload: invalid type: integer `1`",
+        ),
+        (
+            r#"["heartbeat",{"active":"yes"}]"#,
+            "payload: invalid type: string",
+        ),
+        (r#"["auth",{"token":7}]"#, "payload: invalid type: integer `7`"),
+        (r#"["no-such-event",1]"#, "event: unknown event no-such-event"),
+        (r#"["__proto__",1]"#, "event: unknown event __proto__"),
+    ] {
+        let mut session = Session::member();
+        assert_eq!(session.hears(&format!("23{event}")).len(), 1, "{event}");
+        let seen = session.begins();
+        let start = format!(r#"433[{{"ok":false,"error":{{"code":"VALIDATION","message":"{complaint}"#);
+        assert!(seen[0].starts_with(&start), "{event}: {}", seen[0]);
+        assert_eq!(seen.len(), 1);
+    }
+}
+
+#[test]
+fn complaints_don_t_send_back_what_was_sent() {
+    let mut session = Session::member();
+    let long = "é".repeat(10_000);
+    session.hears(&format!(r#"23["auth",{{"token":7,"x":"{long}"}}]"#));
+    assert!(session.begins()[0].len() < 300);
+    session.hears(&format!(r#"23["join-room","{long}"]"#));
+    assert!(session.begins()[0].len() < 300);
+}
+
+#[test]
+fn unknown_events_without_ack_are_ignored() {
+    let mut session = Session::member();
+    assert_eq!(session.hears(r#"2["no-such-event",1]"#), Vec::<String>::new());
+    assert_eq!(
+        session.hears(r#"2["error"]"#),
+        Vec::<String>::new(),
+        "an ordinary event (CVE-2024-38355)"
+    );
+}
+
+#[test]
+fn binary_attachments_are_no_part_of_our_events() {
+    let mut session = Session::member();
+    session.hears(r#"51-9["join-room",{"_placeholder":true,"num":0}]"#);
+    let bytes = Message::Binary(vec![1, 2].into());
+    let steps = session.chat.handle(bytes, || "public".to_owned(), session.now);
+    session.picture(steps);
+    assert!(session.begins()[0].starts_with(r#"439[{"ok":false,"error":{"code":"VALIDATION""#));
+}
+
+#[test]
+fn too_many_signals_are_refused_and_in_the_end_closed_s_142() {
+    let mut session = Session::member();
+    let mut refused = 0;
+    loop {
+        session.hears(r#"24["heartbeat"]"#);
+        match session.begins().as_slice() {
+            [run] if run.starts_with("run") => assert_eq!(refused, 0),
+            [ack] => {
+                let error = r#"434[{"ok":false,"error":{"code":"RATE_LIMITED","message":"too many requests, try again in 33 ms","retryAfterMs":33}}]"#;
+                assert_eq!(ack, error);
+                refused += 1;
+            }
+            [_, close] => {
+                assert_eq!(close, "close abuse");
+                assert_eq!(refused, 100);
+                return;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn replies_are_written_as_clients_read_them() {
+    let mut session = Session::member();
+    session.hears(r#"26["leave-room",{"roomName":"tea"}]"#);
+    let left = Replied::LeftRoom {
+        room_name: "tea".to_owned(),
+        member_count: 3,
+    };
+    assert_eq!(
+        session.answers(Ok(left)),
+        [r#"436[{"ok":true,"roomName":"tea","memberCount":3}]"#]
+    );
+    session.hears(r#"27["heartbeat",{"active":true}]"#);
+    let beat = Replied::Beat(Timestamp::from_millis(1));
+    assert_eq!(
+        session.answers(Ok(beat)),
+        [r#"437[{"ok":true,"serverTime":"1970-01-01T00:00:00.001Z"}]"#]
+    );
+    session.hears(r#"2["send-room-message",{"roomName":"tea","content":"hi","clientMessageId":"k"}]"#);
+    let denied = Err(Error::RateLimited {
+        retry_after: Duration::from_millis(70),
+    });
+    let error = concat!(
+        r#"42["request-error",{"event":"send-room-message","code":"RATE_LIMITED","#,
+        r#""message":"too many requests, try again in 70 ms","retryAfterMs":70,"clientMessageId":"k"}]"#
+    );
+    assert_eq!(session.answers(denied), [error]);
+}

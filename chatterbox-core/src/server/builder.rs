@@ -1,0 +1,305 @@
+//! From settings and ports to a running server.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::{ChatServer, Shared};
+use crate::app::accounts::{Accounts, AuthLimits, LiveSessions};
+use crate::app::rooms::{CreateRoom, Directory};
+use crate::app::{Actor, App, Error, Quotas};
+use crate::auth::{
+    AccessTokens, Cursors, HashingLimits, HashingParams, InvalidHashingParams, KeyRing, Passwords, RefreshTokens,
+};
+use crate::clock::{Clock, SystemClock};
+use crate::engine::chat::ChatRules;
+use crate::engine::{eio, sio};
+use crate::http::client_ip::TrustedProxies;
+use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestParts};
+use crate::hub::{Channel, Hub};
+use crate::ids::{IdSource, NodeId, SystemIds};
+use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, end_sessions};
+use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly};
+use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::ports::bus::Bus;
+use crate::ports::presence::Presence;
+use crate::ports::queue::Queue;
+use crate::ports::rate_limit::{Quota, RateLimiter};
+use crate::ports::storage::Stores;
+use crate::realtime::chat::ChatRealtime;
+use crate::realtime::{self, EngineIo};
+use crate::stack::{Layers, Stack};
+use crate::tasks::Tasks;
+use crate::views::Names;
+use crate::worker::Worker;
+
+/// Buckets kept in this process while the shared limiter can't answer.
+const LOCAL_BUCKETS_MAX: usize = 100_000;
+
+/// What the server needs of the outside world.
+#[derive(Clone)]
+pub struct Ports {
+    /// Durable state.
+    pub stores: Stores,
+    /// Durable jobs.
+    pub queue: Arc<dyn Queue>,
+    /// Who is online.
+    pub presence: Arc<dyn Presence>,
+    /// Token buckets.
+    pub rate_limiter: Arc<dyn RateLimiter>,
+    /// The other nodes; `None` when there are none.
+    pub bus: Option<Arc<dyn Bus>>,
+    /// The wall clock.
+    pub clock: Arc<dyn Clock>,
+    /// Fresh ids.
+    pub ids: Arc<dyn IdSource>,
+}
+
+impl Ports {
+    /// Everything in this process, at most `entries` of each thing, lost at its end: for examples and tests.
+    pub fn in_memory(entries: usize) -> Ports {
+        Ports::of_one_process(MemoryStores::new(entries), Arc::new(MemoryQueue::new(entries)))
+    }
+
+    /// Durable storage, and the rest in this process: for a server of one node.
+    pub fn of_one_process(stores: Stores, queue: Arc<dyn Queue>) -> Ports {
+        Ports {
+            stores,
+            queue,
+            presence: Arc::new(MemoryPresence::new(1_000_000)),
+            rate_limiter: Arc::new(MemoryRateLimiter::new(1_000_000)),
+            bus: None,
+            clock: Arc::new(SystemClock),
+            ids: Arc::new(SystemIds::new()),
+        }
+    }
+}
+
+/// What can be set about a server. [`Settings::new`] gives the defaults.
+pub struct Settings {
+    /// Signs access tokens; 32 bytes or more (S-041).
+    pub secret: Vec<u8>,
+    /// Secrets in use before, still good for verifying.
+    pub previous_secrets: Vec<Vec<u8>>,
+    /// How long an access token is good for.
+    pub access_token_ttl: Duration,
+    /// How long a session lives without being refreshed.
+    pub refresh_token_ttl: Duration,
+    /// What hashing a password costs.
+    pub hashing: HashingParams,
+    /// Messages a user may send (S-142); `None` without limit.
+    pub message_quota: Option<Quota>,
+    /// Requests to the API (S-141).
+    pub api_limits: ApiLimits,
+    /// Logins, registrations and refreshes (S-141).
+    pub auth_limits: AuthLimits,
+    /// How much of everything one may have.
+    pub quotas: Quotas,
+    /// Web pages that may call.
+    pub origins: AllowedOrigins,
+    /// The same list for sockets.
+    pub socket_origins: realtime::Cors,
+    /// Proxies whose word about the client's address counts.
+    pub proxies: TrustedProxies,
+    /// Whether browsers are told to come by HTTPS only.
+    pub hsts: bool,
+    /// Timers and bounds of connections.
+    pub engine: eio::Config,
+    /// How many connections there may be.
+    pub caps: realtime::Caps,
+    /// Limits and times of the chat on connections.
+    pub chat: ChatRules,
+    /// Rooms that exist after the first start (S-001).
+    pub rooms: Vec<String>,
+}
+
+impl Settings {
+    /// The defaults, with this secret.
+    pub fn new(secret: Vec<u8>) -> Settings {
+        let engine =
+            eio::Config { connect_timeout: Some(Duration::from_secs(10)), ..eio::Config::default() };
+        Settings {
+            secret,
+            previous_secrets: Vec::new(),
+            access_token_ttl: Duration::from_secs(15 * 60),
+            refresh_token_ttl: Duration::from_secs(30 * 24 * 3600),
+            hashing: HashingParams::default(),
+            message_quota: Some(Quota { capacity: 20, refill_per_sec: 10.0 }),
+            api_limits: ApiLimits::default(),
+            auth_limits: AuthLimits::default(),
+            quotas: Quotas::default(),
+            origins: AllowedOrigins::none(),
+            socket_origins: realtime::Cors::Off,
+            proxies: TrustedProxies::default(),
+            hsts: false,
+            engine,
+            caps: realtime::Caps::default(),
+            chat: ChatRules::default(),
+            rooms: ["general", "random", "tech"].map(str::to_owned).to_vec(),
+        }
+    }
+}
+
+/// Why a server could not be built.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// The cost of hashing is out of range.
+    #[error(transparent)]
+    Hashing(#[from] InvalidHashingParams),
+    /// A room of the first start could not be made.
+    #[error("room {name:?} could not be made: {error}")]
+    Room {
+        /// Which.
+        name: String,
+        /// Why.
+        error: Error,
+    },
+}
+
+/// Makes a [`ChatServer`].
+pub struct Builder {
+    settings: Settings,
+    ports: Ports,
+    health: Vec<Box<dyn HealthCheck>>,
+    version: &'static str,
+}
+
+impl Builder {
+    pub(super) fn new(settings: Settings, ports: Ports) -> Builder {
+        Builder { settings, ports, health: Vec::new(), version: env!("CARGO_PKG_VERSION") }
+    }
+
+    /// Has `/api/health` look at a backend.
+    pub fn health_check(mut self, check: Box<dyn HealthCheck>) -> Builder {
+        self.health.push(check);
+        self
+    }
+
+    /// Starts the server's tasks on the current runtime, owned by `tasks`, and makes the rooms of the first start.
+    pub async fn build(self, tasks: Tasks) -> Result<ChatServer, BuildError> {
+        let Builder { settings, ports, health, version } = self;
+        let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
+        let names = Names::new(ports.stores.users.clone());
+        let log = LogParts::start(&ports, &hub, &names, &tasks);
+
+        let previous = settings.previous_secrets.iter().map(Vec::as_slice);
+        let ring = KeyRing::new(&settings.secret, previous);
+        let access =
+            AccessTokens::new(&ring, settings.access_token_ttl, ports.ids.clone());
+        let live = LiveSessions::new(access.clone(), ports.stores.sessions.clone(), ports.clock.clone());
+        let accounts = Accounts {
+            passwords: Arc::new(Passwords::new(settings.hashing, HashingLimits::default(), tasks.clone())?),
+            access,
+            refresh: RefreshTokens::new(&ring),
+            live: live.clone(),
+            refresh_ttl: settings.refresh_token_ttl,
+        };
+        let app = Arc::new(App {
+            stores: ports.stores.clone(),
+            log: log.log,
+            clock: ports.clock.clone(),
+            ids: ports.ids.clone(),
+            accounts,
+            audience: log.deliveries.clone(),
+            names: names.clone(),
+            rooms: Directory::new(ports.stores.conversations.clone()),
+            quotas: settings.quotas,
+        });
+
+        let local = Arc::new(MemoryRateLimiter::new(LOCAL_BUCKETS_MAX));
+        let buckets = Buckets::new(ports.rate_limiter.clone(), local);
+        let node = NodeId::new(&*ports.ids);
+        let layers = Layers {
+            auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
+            rate_limit: RateLimitLayer::new(buckets.clone(), settings.message_quota),
+            presences: Presences::start(ports.presence.clone(), node, ports.clock.clone(), &tasks),
+            publisher: Publisher::new(hub.clone(), names.clone(), ports.clock.clone(), log.outgoing),
+            enqueuer: Enqueuer::new(ports.queue.clone(), ports.clock.clone(), ports.ids.clone()),
+        };
+        let stack = Stack::new(app, layers, tasks.clone());
+        make_rooms(&stack, &settings.rooms).await?;
+        let worker =
+            Worker::new(ports.queue, ports.stores, ports.clock.clone(), ports.ids.clone());
+        tasks.spawn_until_stopped(worker.run());
+
+        let draining = CancellationToken::new();
+        let chat = ChatRealtime {
+            stack: stack.clone(),
+            sessions: live.clone(),
+            deliveries: log.deliveries,
+            hub,
+            names,
+            clock: ports.clock,
+            rules: Arc::new(settings.chat),
+            namespaces: Arc::new(sio::Rules::new(["/"])),
+            tasks: tasks.clone(),
+        };
+        let realtime_config = realtime::Config {
+            path: "/socket.io/".to_owned(),
+            engine: settings.engine,
+            cors: settings.socket_origins,
+            caps: settings.caps,
+        };
+        let rest = RestApi::new(RestParts {
+            stack: stack.clone(),
+            live,
+            cursors: Cursors::new(&ring),
+            buckets,
+            limits: settings.api_limits,
+            ids: ports.ids,
+            health: Health::new(version, health, draining.clone()),
+            origins: settings.origins,
+            proxies: settings.proxies.clone(),
+            hsts: settings.hsts,
+        });
+        Ok(ChatServer {
+            rest,
+            realtime: EngineIo::new(Arc::new(chat), realtime_config, tasks),
+            shared: Arc::new(Shared { stack, proxies: settings.proxies, draining }),
+        })
+    }
+}
+
+/// The append path and the deliveries of this node.
+struct LogParts {
+    log: Log,
+    deliveries: Arc<Deliveries>,
+    outgoing: Option<crate::log::Outgoing>,
+}
+
+impl LogParts {
+    fn start(ports: &Ports, hub: &Arc<Hub<Channel>>, names: &Names, tasks: &Tasks) -> LogParts {
+        let (relay, outgoing) = ports.bus.clone().map(Relay::new).unzip();
+        let encoder = Encoder::new(names.clone());
+        let deliveries = Deliveries::new(
+            hub.clone(),
+            ports.stores.clone(),
+            encoder.clone(),
+            outgoing.clone(),
+            tasks.clone(),
+        );
+        if let Some(relay) = relay {
+            let local = hub.clone();
+            relay.start(tasks, hub.clone(), deliveries.clone(), move |sessions, reason| {
+                end_sessions(&local, sessions, reason);
+            });
+            tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
+        }
+        let announcer = Announcer::new(encoder, deliveries.clone(), outgoing.clone());
+        let log = Log::new(ports.stores.clone(), ports.clock.clone(), announcer, tasks.clone());
+        LogParts { log, deliveries, outgoing }
+    }
+}
+
+/// The rooms of the first start; those that exist are left as they are, on however many nodes start at once.
+async fn make_rooms(stack: &Stack, rooms: &[String]) -> Result<(), BuildError> {
+    for name in rooms {
+        let room = CreateRoom { name: name.clone(), description: None };
+        match stack.call(Actor::Operator, room).await {
+            Ok(_) | Err(Error::DuplicateRoom) => {}
+            Err(error) => return Err(BuildError::Room { name: name.clone(), error }),
+        }
+    }
+    Ok(())
+}
