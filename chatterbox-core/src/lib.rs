@@ -22,6 +22,7 @@ pub mod log;
 pub mod memory;
 pub mod ports;
 pub mod realtime;
+pub mod server;
 pub mod stack;
 pub mod tasks;
 #[cfg(any(test, feature = "testkit"))]

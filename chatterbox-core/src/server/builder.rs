@@ -10,13 +10,17 @@ use crate::app::accounts::{Accounts, AuthLimits, LiveSessions};
 use crate::app::rooms::{CreateRoom, Directory};
 use crate::app::{Actor, App, Error, Quotas};
 use crate::auth::{
-    AccessTokens, Cursors, HashingLimits, HashingParams, InvalidHashingParams, KeyRing, Passwords, RefreshTokens,
+    AccessTokens, Cursors, HashingLimits, HashingParams, InvalidHashingParams, KeyRing, Passwords,
+    RefreshTokens,
 };
 use crate::clock::{Clock, SystemClock};
 use crate::engine::chat::ChatRules;
 use crate::engine::{eio, sio};
 use crate::http::client_ip::TrustedProxies;
-use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestParts};
+use crate::http::cors::AllowedOrigins;
+use crate::http::health::{Health, HealthCheck};
+use crate::http::rate::ApiLimits;
+use crate::http::{Rest, RestParts};
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, end_sessions};
@@ -36,6 +40,17 @@ use crate::worker::Worker;
 
 /// Buckets kept in this process while the shared limiter can't answer.
 const LOCAL_BUCKETS_MAX: usize = 100_000;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Who signs access tokens, and for whom.
+const ISSUER: &str = "chatterbox";
+const AUDIENCE: &str = "chatterbox";
+
+/// One hash per core, less the one that chats.
+fn hashing_at_once() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1))
+}
 
 /// What the server needs of the outside world.
 #[derive(Clone)]
@@ -88,6 +103,8 @@ pub struct Settings {
     pub refresh_token_ttl: Duration,
     /// What hashing a password costs.
     pub hashing: HashingParams,
+    /// How much hashing there is at once.
+    pub hashing_limits: HashingLimits,
     /// Messages a user may send (S-142); `None` without limit.
     pub message_quota: Option<Quota>,
     /// Requests to the API (S-141).
@@ -117,17 +134,26 @@ pub struct Settings {
 impl Settings {
     /// The defaults, with this secret.
     pub fn new(secret: Vec<u8>) -> Settings {
-        let engine =
-            eio::Config { connect_timeout: Some(Duration::from_secs(10)), ..eio::Config::default() };
+        let engine = eio::Config {
+            connect_timeout: Some(Duration::from_secs(10)),
+            ..eio::Config::default()
+        };
         Settings {
             secret,
             previous_secrets: Vec::new(),
             access_token_ttl: Duration::from_secs(15 * 60),
             refresh_token_ttl: Duration::from_secs(30 * 24 * 3600),
             hashing: HashingParams::default(),
-            message_quota: Some(Quota { capacity: 20, refill_per_sec: 10.0 }),
-            api_limits: ApiLimits::default(),
-            auth_limits: AuthLimits::default(),
+            hashing_limits: HashingLimits {
+                running: hashing_at_once(),
+                waiting: 128,
+            },
+            message_quota: Some(Quota {
+                capacity: 20,
+                refill_per_sec: 10.0,
+            }),
+            api_limits: ApiLimits::by(Some(Quota::per(100, MINUTE))),
+            auth_limits: AuthLimits::by(Quota::per(20, MINUTE)),
             quotas: Quotas::default(),
             origins: AllowedOrigins::none(),
             socket_origins: realtime::Cors::Off,
@@ -167,7 +193,12 @@ pub struct Builder {
 
 impl Builder {
     pub(super) fn new(settings: Settings, ports: Ports) -> Builder {
-        Builder { settings, ports, health: Vec::new(), version: env!("CARGO_PKG_VERSION") }
+        Builder {
+            settings,
+            ports,
+            health: Vec::new(),
+            version: env!("CARGO_PKG_VERSION"),
+        }
     }
 
     /// Has `/api/health` look at a backend.
@@ -178,18 +209,32 @@ impl Builder {
 
     /// Starts the server's tasks on the current runtime, owned by `tasks`, and makes the rooms of the first start.
     pub async fn build(self, tasks: Tasks) -> Result<ChatServer, BuildError> {
-        let Builder { settings, ports, health, version } = self;
+        let Builder {
+            settings,
+            ports,
+            health,
+            version,
+        } = self;
         let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
         let names = Names::new(ports.stores.users.clone());
         let log = LogParts::start(&ports, &hub, &names, &tasks);
 
         let previous = settings.previous_secrets.iter().map(Vec::as_slice);
         let ring = KeyRing::new(&settings.secret, previous);
-        let access =
-            AccessTokens::new(&ring, settings.access_token_ttl, ports.ids.clone());
+        let access = AccessTokens::new(
+            &ring,
+            ISSUER,
+            AUDIENCE,
+            settings.access_token_ttl,
+            ports.ids.clone(),
+        );
         let live = LiveSessions::new(access.clone(), ports.stores.sessions.clone(), ports.clock.clone());
         let accounts = Accounts {
-            passwords: Arc::new(Passwords::new(settings.hashing, HashingLimits::default(), tasks.clone())?),
+            passwords: Arc::new(Passwords::new(
+                settings.hashing,
+                settings.hashing_limits,
+                tasks.clone(),
+            )?),
             access,
             refresh: RefreshTokens::new(&ring),
             live: live.clone(),
@@ -219,8 +264,7 @@ impl Builder {
         };
         let stack = Stack::new(app, layers, tasks.clone());
         make_rooms(&stack, &settings.rooms).await?;
-        let worker =
-            Worker::new(ports.queue, ports.stores, ports.clock.clone(), ports.ids.clone());
+        let worker = Worker::new(ports.queue, ports.stores, ports.clock.clone(), ports.ids.clone());
         tasks.spawn_until_stopped(worker.run());
 
         let draining = CancellationToken::new();
@@ -241,7 +285,7 @@ impl Builder {
             cors: settings.socket_origins,
             caps: settings.caps,
         };
-        let rest = RestApi::new(RestParts {
+        let rest = Rest::new(RestParts {
             stack: stack.clone(),
             live,
             cursors: Cursors::new(&ring),
@@ -256,7 +300,11 @@ impl Builder {
         Ok(ChatServer {
             rest,
             realtime: EngineIo::new(Arc::new(chat), realtime_config, tasks),
-            shared: Arc::new(Shared { stack, proxies: settings.proxies, draining }),
+            shared: Arc::new(Shared {
+                stack,
+                proxies: settings.proxies,
+                draining,
+            }),
         })
     }
 }
@@ -287,18 +335,35 @@ impl LogParts {
             tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
         }
         let announcer = Announcer::new(encoder, deliveries.clone(), outgoing.clone());
-        let log = Log::new(ports.stores.clone(), ports.clock.clone(), announcer, tasks.clone());
-        LogParts { log, deliveries, outgoing }
+        let log = Log::new(
+            ports.stores.clone(),
+            ports.clock.clone(),
+            announcer,
+            tasks.clone(),
+        );
+        LogParts {
+            log,
+            deliveries,
+            outgoing,
+        }
     }
 }
 
 /// The rooms of the first start; those that exist are left as they are, on however many nodes start at once.
 async fn make_rooms(stack: &Stack, rooms: &[String]) -> Result<(), BuildError> {
     for name in rooms {
-        let room = CreateRoom { name: name.clone(), description: None };
+        let room = CreateRoom {
+            name: name.clone(),
+            description: None,
+        };
         match stack.call(Actor::Operator, room).await {
             Ok(_) | Err(Error::DuplicateRoom) => {}
-            Err(error) => return Err(BuildError::Room { name: name.clone(), error }),
+            Err(error) => {
+                return Err(BuildError::Room {
+                    name: name.clone(),
+                    error,
+                });
+            }
         }
     }
     Ok(())

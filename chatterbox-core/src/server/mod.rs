@@ -20,12 +20,11 @@ use tower::{Service, ServiceExt};
 
 pub use builder::{Builder, Ports, Settings};
 
-use crate::http::RestApi;
+use crate::http::Rest;
 use crate::http::client_ip::TrustedProxies;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{ClientAddress, Counters, EngineIo};
 use crate::stack::Stack;
-use crate::tasks::Tasks;
 
 /// A failure in the middle of an answer's body.
 pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -48,7 +47,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct ChatServer {
-    rest: RestApi,
+    rest: Rest,
     realtime: EngineIo<ChatRealtime>,
     shared: Arc<Shared>,
 }
@@ -83,7 +82,8 @@ impl ChatServer {
     }
 }
 
-type Answer = Pin<Box<dyn Future<Output = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, Infallible>> + Send>>;
+type Answer =
+    Pin<Box<dyn Future<Output = Result<Response<UnsyncBoxBody<Bytes, BoxError>>, Infallible>> + Send>>;
 
 impl<B> Service<Request<B>> for ChatServer
 where
@@ -103,7 +103,9 @@ where
             let peer = request.extensions().get::<SocketAddr>().copied();
             let client = self.shared.proxies.client_ip(peer, request.headers());
             if let (Some(ip), Some(peer)) = (client.0, peer) {
-                request.extensions_mut().insert(ClientAddress(SocketAddr::new(ip, peer.port())));
+                request
+                    .extensions_mut()
+                    .insert(ClientAddress(SocketAddr::new(ip, peer.port())));
             }
             let answer = self.realtime.clone().oneshot(request);
             Box::pin(async move { answer.await.map(|response| response.map(boxed)) })
