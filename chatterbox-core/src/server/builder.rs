@@ -17,10 +17,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::chat::ChatRules;
 use crate::engine::{eio, sio};
 use crate::http::client_ip::TrustedProxies;
-use crate::http::cors::AllowedOrigins;
-use crate::http::health::{Health, HealthCheck};
-use crate::http::rate::ApiLimits;
-use crate::http::{Rest, RestParts};
+use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestParts};
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, end_sessions};
@@ -40,17 +37,6 @@ use crate::worker::Worker;
 
 /// Buckets kept in this process while the shared limiter can't answer.
 const LOCAL_BUCKETS_MAX: usize = 100_000;
-
-const MINUTE: Duration = Duration::from_secs(60);
-
-/// Who signs access tokens, and for whom.
-const ISSUER: &str = "chatterbox";
-const AUDIENCE: &str = "chatterbox";
-
-/// One hash per core, less the one that chats.
-fn hashing_at_once() -> usize {
-    std::thread::available_parallelism().map_or(1, |cores| (cores.get() - 1).max(1))
-}
 
 /// What the server needs of the outside world.
 #[derive(Clone)]
@@ -144,16 +130,13 @@ impl Settings {
             access_token_ttl: Duration::from_secs(15 * 60),
             refresh_token_ttl: Duration::from_secs(30 * 24 * 3600),
             hashing: HashingParams::default(),
-            hashing_limits: HashingLimits {
-                running: hashing_at_once(),
-                waiting: 128,
-            },
+            hashing_limits: HashingLimits::default(),
             message_quota: Some(Quota {
                 capacity: 20,
                 refill_per_sec: 10.0,
             }),
-            api_limits: ApiLimits::by(Some(Quota::per(100, MINUTE))),
-            auth_limits: AuthLimits::by(Quota::per(20, MINUTE)),
+            api_limits: ApiLimits::default(),
+            auth_limits: AuthLimits::default(),
             quotas: Quotas::default(),
             origins: AllowedOrigins::none(),
             socket_origins: realtime::Cors::Off,
@@ -221,13 +204,7 @@ impl Builder {
 
         let previous = settings.previous_secrets.iter().map(Vec::as_slice);
         let ring = KeyRing::new(&settings.secret, previous);
-        let access = AccessTokens::new(
-            &ring,
-            ISSUER,
-            AUDIENCE,
-            settings.access_token_ttl,
-            ports.ids.clone(),
-        );
+        let access = AccessTokens::new(&ring, settings.access_token_ttl, ports.ids.clone());
         let live = LiveSessions::new(access.clone(), ports.stores.sessions.clone(), ports.clock.clone());
         let accounts = Accounts {
             passwords: Arc::new(Passwords::new(
@@ -285,7 +262,7 @@ impl Builder {
             cors: settings.socket_origins,
             caps: settings.caps,
         };
-        let rest = Rest::new(RestParts {
+        let rest = RestApi::new(RestParts {
             stack: stack.clone(),
             live,
             cursors: Cursors::new(&ring),

@@ -20,7 +20,7 @@ use tower::{Service, ServiceExt};
 
 pub use builder::{Builder, Ports, Settings};
 
-use crate::http::Rest;
+use crate::http::RestApi;
 use crate::http::client_ip::TrustedProxies;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{ClientAddress, Counters, EngineIo};
@@ -47,7 +47,7 @@ pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 /// ```
 #[derive(Clone)]
 pub struct ChatServer {
-    rest: Rest,
+    rest: RestApi,
     realtime: EngineIo<ChatRealtime>,
     shared: Arc<Shared>,
 }
