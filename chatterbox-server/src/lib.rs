@@ -1,6 +1,7 @@
 //! The ChatterBox server as a library: configuration, listeners, the control socket, concrete backends. The binary and
 //! the command-line tool are thin around it.
 
+pub mod adapters;
 pub mod config;
 pub mod control;
 pub mod drain;

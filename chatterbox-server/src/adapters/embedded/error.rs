@@ -1,0 +1,33 @@
+use chatterbox_core::ports::storage::StoreError;
+use rusqlite::{Error, ErrorCode};
+
+/// The thread that serves the store has ended: it was closed, or a call has panicked.
+#[derive(Debug, thiserror::Error)]
+#[error("the store is closed")]
+pub(super) struct Closed;
+
+/// What SQLite's errors mean to whoever asked.
+pub(super) fn store_error(error: Error) -> StoreError {
+    match &error {
+        Error::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DiskFull => StoreError::Full,
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StoreError::Corrupt(error.to_string()),
+            _ => StoreError::Unavailable(Box::new(error)),
+        },
+        Error::FromSqlConversionFailure(..)
+        | Error::IntegralValueOutOfRange(..)
+        | Error::InvalidColumnType(..)
+        | Error::Utf8Error(..) => StoreError::Corrupt(error.to_string()),
+        _ => StoreError::Unavailable(Box::new(error)),
+    }
+}
+
+pub(super) fn closed() -> StoreError {
+    StoreError::Unavailable(Box::new(Closed))
+}
+
+/// Whether a statement would have broken a unique index, and therefore did nothing.
+pub(super) fn is_duplicate(error: &Error) -> bool {
+    matches!(error, Error::SqliteFailure(failure, _)
+        if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
+}

@@ -1,0 +1,87 @@
+//! The store of a server that runs alone: one SQLite file in the data directory.
+//!
+//! ```text
+//! users · sessions · conversations · log · queue       one file a port: SQL and rows
+//!      │ writes                    │ reads
+//!      ▼                           ▼
+//!   writer: one thread,         readers: a thread per core,
+//!   one connection,             read-only connections,
+//!   group commit                snapshots of what is committed
+//!      └───────────┬───────────────┘
+//!            chatterbox.db (WAL, synchronous=FULL)
+//! ```
+//!
+//! A write is answered when the transaction it was in is on disk. Whatever waits goes into one transaction, so the cost of
+//! making it durable is shared by all conversations (DESIGN.md section 5). One process has the file: the server
+//! holds `DATA_DIR/lock` before it opens the store.
+
+mod conversations;
+mod error;
+mod log;
+mod queue;
+mod readers;
+mod schema;
+mod sessions;
+mod users;
+mod writer;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use chatterbox_core::ports::queue::Queue;
+use chatterbox_core::ports::storage::Stores;
+
+pub use schema::OpenError;
+
+use readers::Readers;
+use writer::Writer;
+
+/// Name of the database in the data directory; SQLite keeps `-wal` and `-shm` beside it.
+pub const FILE_NAME: &str = "chatterbox.db";
+
+/// An open store. Clones, and the ports they give out, share its threads, which end with the last of them.
+#[derive(Clone)]
+pub struct EmbeddedStore {
+    writer: Writer,
+    readers: Readers,
+}
+
+impl EmbeddedStore {
+    /// Opens the store in `dir`, which exists and is this process's own; a new one if there is none. Brings an older
+    /// schema up to date after it has kept a copy, and refuses a newer one. Blocks: for the start of the process.
+    pub fn open(dir: &Path) -> Result<EmbeddedStore, OpenError> {
+        EmbeddedStore::open_with(dir, schema::MIGRATIONS)
+    }
+
+    fn open_with(dir: &Path, migrations: &[&str]) -> Result<EmbeddedStore, OpenError> {
+        let path: PathBuf = dir.join(FILE_NAME);
+        let connection = schema::open(&path, migrations)?;
+        let writer = Writer::start(connection)?;
+        let readers = Readers::start(&path)?;
+        Ok(EmbeddedStore { writer, readers })
+    }
+
+    /// The storage ports.
+    pub fn stores(&self) -> Stores {
+        Stores {
+            users: Arc::new(users::EmbeddedUsers::new(self)),
+            sessions: Arc::new(sessions::EmbeddedSessions::new(self)),
+            conversations: Arc::new(conversations::EmbeddedConversations::new(self)),
+            log: Arc::new(log::EmbeddedLog::new(self)),
+        }
+    }
+
+    /// The job queue, in the same file.
+    pub fn queue(&self) -> Arc<dyn Queue> {
+        Arc::new(queue::EmbeddedQueue::new(self))
+    }
+
+    /// Commits what was asked for so far and closes the file for writing; later writes answer `Unavailable`. Nothing is
+    /// lost without it: an answered write is durable already.
+    pub async fn close(&self) {
+        self.writer.close().await;
+    }
+}

@@ -1,0 +1,178 @@
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chatterbox_core::app::jobs::Job;
+use chatterbox_core::clock::Timestamp;
+use chatterbox_core::ids::JobId;
+use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
+use chatterbox_core::ports::storage::StoreError;
+use rusqlite::{Connection, params};
+
+use super::EmbeddedStore;
+use super::error::store_error;
+
+pub(super) struct EmbeddedQueue(EmbeddedStore);
+
+impl EmbeddedQueue {
+    pub(super) fn new(store: &EmbeddedStore) -> EmbeddedQueue {
+        EmbeddedQueue(store.clone())
+    }
+
+    async fn change(
+        &self,
+        statement: &'static str,
+        values: impl rusqlite::Params + Send + 'static,
+    ) -> Result<(), QueueError> {
+        self.0
+            .writer
+            .write(move |writing| {
+                writing
+                    .connection
+                    .prepare_cached(statement)
+                    .and_then(|mut statement| statement.execute(values))
+                    .map(drop)
+                    .map_err(store_error)
+            })
+            .await
+            .map_err(queue_error)
+    }
+}
+
+fn queue_error(error: StoreError) -> QueueError {
+    QueueError(Box::new(error))
+}
+
+const BURY: &str = "UPDATE jobs SET buried_at = ?2, reason = ?3,
+        burial = (SELECT coalesce(max(burial), 0) + 1 FROM jobs WHERE burial IS NOT NULL)
+    WHERE id = ?1 AND burial IS NULL";
+
+fn claim(
+    connection: &Connection,
+    now: Timestamp,
+    lease: Duration,
+    limit: i64,
+) -> rusqlite::Result<Vec<Claimed>> {
+    let ready: Vec<([u8; 12], String, u32)> = connection
+        .prepare_cached(
+            "SELECT id, job, attempts + 1 FROM jobs WHERE burial IS NULL AND due <= ?1
+             ORDER BY due, arrival LIMIT ?2",
+        )?
+        .query_map(params![now.as_millis(), limit], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<rusqlite::Result<_>>()?;
+    let mut claimed = Vec::with_capacity(ready.len());
+    for (id, job, attempt) in ready {
+        // A job of a version that this one doesn't know is given up rather than tried for ever.
+        let Ok(job) = serde_json::from_str(&job) else {
+            connection.prepare_cached(BURY)?.execute(params![
+                id,
+                now.as_millis(),
+                "not known to this version"
+            ])?;
+            continue;
+        };
+        connection
+            .prepare_cached("UPDATE jobs SET due = ?2, attempts = ?3 WHERE id = ?1")?
+            .execute(params![id, now.plus(lease).as_millis(), attempt])?;
+        claimed.push(Claimed {
+            id: JobId::from_bytes(id),
+            job,
+            attempt,
+        });
+    }
+    Ok(claimed)
+}
+
+#[async_trait]
+impl Queue for EmbeddedQueue {
+    async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError> {
+        let job = serde_json::to_string(job).map_err(|error| QueueError(Box::new(error)))?;
+        self.change(
+            "INSERT INTO jobs (id, job, due) VALUES (?1, ?2, ?3) ON CONFLICT (id) DO NOTHING",
+            (*id.as_bytes(), job, not_before.as_millis()),
+        )
+        .await
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        // Workers ask all the time and mostly in vain: that shall not disturb the writer.
+        let any = self
+            .0
+            .readers
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT 1 FROM jobs WHERE burial IS NULL AND due <= ?1 LIMIT 1")
+                    .and_then(|mut due| due.exists([now.as_millis()]))
+                    .map_err(store_error)
+            })
+            .await
+            .map_err(queue_error)?;
+        if !any {
+            return Ok(Vec::new());
+        }
+        self.0
+            .writer
+            .write(move |writing| claim(&writing.connection, now, lease, limit).map_err(store_error))
+            .await
+            .map_err(queue_error)
+    }
+
+    async fn done(&self, id: JobId) -> Result<(), QueueError> {
+        self.change(
+            "DELETE FROM jobs WHERE id = ?1 AND burial IS NULL",
+            [*id.as_bytes()],
+        )
+        .await
+    }
+
+    async fn retry(&self, id: JobId, not_before: Timestamp) -> Result<(), QueueError> {
+        self.change(
+            "UPDATE jobs SET due = ?2 WHERE id = ?1 AND burial IS NULL",
+            (*id.as_bytes(), not_before.as_millis()),
+        )
+        .await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
+        self.change(BURY, (*id.as_bytes(), now.as_millis(), reason.to_owned()))
+            .await
+    }
+
+    async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows: Vec<([u8; 12], String, String, i64)> = self
+            .0
+            .readers
+            .read(move |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT id, job, reason, buried_at FROM jobs WHERE burial IS NOT NULL
+                         ORDER BY burial DESC LIMIT ?1",
+                    )
+                    .and_then(|mut buried| {
+                        buried
+                            .query_map([limit], |row| {
+                                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+                            })?
+                            .collect()
+                    })
+                    .map_err(store_error)
+            })
+            .await
+            .map_err(queue_error)?;
+        // Jobs of a version that this one doesn't know can't be shown; they stay.
+        Ok(rows
+            .into_iter()
+            .filter_map(|(id, job, reason, at)| {
+                Some(Buried {
+                    id: JobId::from_bytes(id),
+                    job: serde_json::from_str(&job).ok()?,
+                    reason,
+                    at: Timestamp::from_millis(at),
+                })
+            })
+            .collect())
+    }
+}

@@ -1,0 +1,4 @@
+//! Concrete backends behind the ports of `chatterbox_core`, each behind a cargo feature.
+
+#[cfg(feature = "embedded")]
+pub mod embedded;

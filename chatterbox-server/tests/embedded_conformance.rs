@@ -1,0 +1,58 @@
+//! The embedded store behaves as every adapter does.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chatterbox_core::ports::queue::Queue;
+use chatterbox_core::ports::storage::{ConversationLog, ConversationStore, SessionStore, UserStore};
+use chatterbox_server::adapters::embedded::EmbeddedStore;
+use tempfile::TempDir;
+
+/// A port of a store in a directory that goes when the port goes.
+struct InTempDir<P: ?Sized> {
+    port: Arc<P>,
+    _dir: TempDir,
+}
+
+impl<P: ?Sized> Deref for InTempDir<P> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.port
+    }
+}
+
+fn open<P: ?Sized>(port: impl FnOnce(EmbeddedStore) -> Arc<P>) -> InTempDir<P> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    InTempDir {
+        port: port(store),
+        _dir: dir,
+    }
+}
+
+fn users() -> InTempDir<dyn UserStore> {
+    open(|store| store.stores().users)
+}
+
+fn sessions() -> InTempDir<dyn SessionStore> {
+    open(|store| store.stores().sessions)
+}
+
+fn conversations() -> InTempDir<dyn ConversationStore> {
+    open(|store| store.stores().conversations)
+}
+
+fn log() -> InTempDir<dyn ConversationLog> {
+    open(|store| store.stores().log)
+}
+
+fn queue() -> InTempDir<dyn Queue> {
+    open(|store| store.queue())
+}
+
+chatterbox_core::user_store_conformance!(async || users());
+chatterbox_core::session_store_conformance!(async || sessions());
+chatterbox_core::conversation_store_conformance!(async || conversations());
+chatterbox_core::conversation_log_conformance!(async || log());
+chatterbox_core::queue_conformance!(async || queue());
