@@ -14,7 +14,7 @@ use chatterbox_core::tasks::Tasks;
 use futures_util::{SinkExt as _, StreamExt as _};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::service::TowerToHyperService;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, DuplexStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
@@ -201,6 +201,11 @@ impl TestServer {
             .await
     }
 
+    /// A websocket over a stream that is not TCP, as TLS is not; `buffer_bytes` each way.
+    pub(crate) async fn piped(&self, query: &str, buffer_bytes: usize) -> WebSocket<DuplexStream> {
+        piped(&self.service, query, buffer_bytes).await
+    }
+
     /// A websocket whose frames are written by hand.
     pub(crate) async fn raw_websocket(&self) -> TcpStream {
         let headers = [
@@ -282,10 +287,30 @@ impl Reply {
     }
 }
 
-#[derive(Debug)]
-pub(crate) struct WebSocket(pub(crate) WebSocketStream<TcpStream>);
+/// A websocket of this service over a stream in memory. Works with paused time.
+pub(crate) async fn piped<A: Application>(
+    service: &EngineIo<A>,
+    query: &str,
+    buffer_bytes: usize,
+) -> WebSocket<DuplexStream> {
+    let (client, server) = tokio::io::duplex(buffer_bytes);
+    let service = TowerToHyperService::new(service.clone());
+    let serving = async move {
+        let builder = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+        builder
+            .serve_connection_with_upgrades(TokioIo::new(server), service)
+            .await
+            .ok();
+    };
+    let url = format!("ws://us.test/socket.io/?{query}");
+    let (_, connected) = tokio::join!(serving, tokio_tungstenite::client_async(url, client));
+    WebSocket(connected.unwrap().0)
+}
 
-impl WebSocket {
+#[derive(Debug)]
+pub(crate) struct WebSocket<S = TcpStream>(pub(crate) WebSocketStream<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     pub(crate) async fn send(&mut self, text: &str) {
         self.0.send(WsMessage::text(text)).await.unwrap();
     }

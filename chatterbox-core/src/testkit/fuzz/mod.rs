@@ -8,8 +8,10 @@
 //! The fuzzer finds new inputs; an ordinary test run replays those that were kept. A target takes one line in
 //! [`TARGETS`], a file in `fuzz_targets` and a folder in `corpus`.
 
+mod eio;
 mod sio;
 
+pub use eio::{eio_payload, eio_session, websocket_reader};
 pub use sio::{sio_packet, sio_sockets};
 
 /// A fuzz target.
@@ -24,11 +26,23 @@ pub struct Target {
 /// Every target.
 pub const TARGETS: &[Target] = &[
     Target {
+        name: "eio_payload",
+        body: eio_payload,
+    },
+    Target {
+        name: "eio_session",
+        body: eio_session,
+    },
+    Target {
         name: "sio_packet",
         body: sio_packet,
     },
     Target {
         name: "sio_sockets",
         body: sio_sockets,
+    },
+    Target {
+        name: "websocket_reader",
+        body: websocket_reader,
     },
 ];
