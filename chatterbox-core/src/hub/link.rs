@@ -113,6 +113,7 @@ impl Link {
         let mut state = self.lock();
         if state.session.send(packet).is_err() {
             let mut out = Outputs::new();
+            tracing::info!(connection.id = %self.id(), "connection {} reads too slowly, closing it", self.id());
             state.session.overflow(now(), &mut out);
             self.settle(&mut state, out);
         } else {

@@ -22,15 +22,17 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::application::Session;
 use super::sessions::Place;
-use crate::engine::Frame;
 use crate::engine::eio::Outputs;
-use crate::engine::websocket::{MessageLimits, Reader};
+use crate::engine::websocket::{Fault, MessageLimits, Reader};
+use crate::engine::{Frame, Message};
 use crate::hub::Link;
 use crate::hub::driver::{Arrival, ReadSide};
 use crate::hub::flusher::now;
 
 /// Bytes read at once, on the stack.
 const READ_BYTES: usize = 16 << 10;
+/// Messages handed up in one go, before other tasks get their turn.
+const MESSAGES_PER_TURN: u32 = 256;
 /// Bytes per write on streams that the task writes itself.
 const WRITE_BYTES: usize = 64 << 10;
 
@@ -41,6 +43,8 @@ pub(super) struct Connection<S: Session> {
     session: Option<S>,
     socket: Option<Box<Socket>>,
     application_deadline: Option<Instant>,
+    /// Messages that may still be handed up in this turn.
+    left_in_turn: u32,
     place: Place,
 }
 
@@ -63,7 +67,7 @@ struct Socket {
 enum Stopped {
     /// Nothing more has come.
     Dry,
-    /// The application has enough for now.
+    /// The application has enough for now, or it is the turn of others.
     Full,
 }
 
@@ -75,6 +79,7 @@ impl<S: Session> Connection<S> {
             session: Some(session),
             socket: None,
             application_deadline: None,
+            left_in_turn: 0,
             place,
         }
     }
@@ -84,7 +89,14 @@ impl<S: Session> Connection<S> {
     }
 
     fn is_ready(&self) -> bool {
-        self.session.as_ref().is_none_or(Session::ready)
+        self.left_in_turn > 0 && self.session.as_ref().is_none_or(Session::ready)
+    }
+
+    fn hand_up(&mut self, message: Message, now: Instant) {
+        self.left_in_turn -= 1;
+        if let Some(session) = &mut self.session {
+            session.handle(message, now);
+        }
     }
 
     /// Hands up what POSTs brought.
@@ -93,9 +105,7 @@ impl<S: Session> Connection<S> {
             let Some(message) = self.link.next_message() else {
                 return Stopped::Dry;
             };
-            if let Some(session) = &mut self.session {
-                session.handle(message, now);
-            }
+            self.hand_up(message, now);
         }
         Stopped::Full
     }
@@ -163,6 +173,13 @@ impl<S: Session> Connection<S> {
                 Ok(Some(event)) => Ok(event),
                 Err(fault) => {
                     socket.broken = true;
+                    if fault == Fault::TooLarge {
+                        let (id, bytes_max) = (self.link.id(), self.limits.bytes_max);
+                        tracing::info!(
+                            connection.id = %id, bytes_max,
+                            "connection {id} sent a websocket message over {bytes_max} bytes or of too many fragments"
+                        );
+                    }
                     *input = &[];
                     Err(fault)
                 }
@@ -170,8 +187,8 @@ impl<S: Session> Connection<S> {
             let message = self
                 .link
                 .with(|session, now, out| session.websocket_event(event, now, out));
-            if let (Some(message), Some(session)) = (message, &mut self.session) {
-                session.handle(message, now);
+            if let Some(message) = message {
+                self.hand_up(message, now);
             }
         }
         let within_message = socket.reader.is_within_message();
@@ -270,6 +287,7 @@ impl<S: Session> Future for Connection<S> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
         let this = &mut *self;
         let now = now();
+        this.left_in_turn = MESSAGES_PER_TURN;
         loop {
             let look = this.link.look(cx.waker());
             if let Some(arrival) = look.arrival {
@@ -314,6 +332,10 @@ impl<S: Session> Future for Connection<S> {
             this.write(cx, look.blocked);
             this.poll_session(cx);
             let stopped = packets == Stopped::Full || bytes == Stopped::Full;
+            if stopped && this.left_in_turn == 0 {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             // Room was made, so that nobody would wake us for what is still here.
             if !(stopped && this.is_ready()) {
                 return Poll::Pending;

@@ -94,10 +94,7 @@ impl<A: Application> EngineIo<A> {
             let (stop, sessions) = (tasks.stop_token().clone(), Arc::clone(&sessions));
             async move {
                 stop.cancelled().await;
-                sessions.close();
-                for link in sessions.all() {
-                    link.with(|session, now, out| session.abort(now, out));
-                }
+                sessions.abort();
             }
         });
         EngineIo(Arc::new(Server {
@@ -125,8 +122,7 @@ impl<A: Application> EngineIo<A> {
     /// themselves, to another node) spread over a time, and waits until they are gone, 3 s at most.
     pub async fn shutdown(&self, spread: Duration) {
         let sessions = &self.0.sessions;
-        sessions.close();
-        let all = sessions.all();
+        let all = sessions.close();
         let waves = if spread.is_zero() { 1 } else { 100 };
         let per_wave = all.len().div_ceil(waves).max(1);
         for wave in all.chunks(per_wave) {
@@ -140,9 +136,7 @@ impl<A: Application> EngineIo<A> {
             .await
             .is_err()
         {
-            for link in sessions.all() {
-                link.with(|session, now, out| session.abort(now, out));
-            }
+            sessions.abort();
         }
     }
 }
@@ -167,6 +161,7 @@ impl<A: Application> Server<A> {
         }
         place.register(sid, &link);
         let session = self.application.open(link.clone(), handshake, now);
+        self.sessions.catch_up(&link);
         (
             open_packet,
             Connection::new(link, self.engine.message_limits(), session, place),

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 
+use crate::engine::CloseReason;
 use crate::engine::eio::Sid;
 use crate::hub::{Link, WeakLink};
 
@@ -52,6 +53,11 @@ pub struct Counters {
 
 const SHARDS: usize = 64;
 
+/// Stages of [`Sessions`], in order.
+const OPEN: u8 = 0;
+const CLOSING: u8 = 1;
+const ABORTED: u8 = 2;
+
 /// See the [module](self).
 #[derive(Debug)]
 pub(super) struct Sessions {
@@ -61,7 +67,7 @@ pub(super) struct Sessions {
     joining: bool,
     count: AtomicUsize,
     addresses: Mutex<HashMap<IpAddr, OfAddress>>,
-    closed: AtomicBool,
+    stage: AtomicU8,
     /// Told when the last session is gone.
     emptied: Notify,
     opened: AtomicU64,
@@ -94,7 +100,7 @@ impl Sessions {
             joining,
             count: AtomicUsize::new(0),
             addresses: Mutex::default(),
-            closed: AtomicBool::new(false),
+            stage: AtomicU8::new(OPEN),
             emptied: Notify::new(),
             opened: AtomicU64::new(0),
             unknown_sids: AtomicU64::new(0),
@@ -114,7 +120,7 @@ impl Sessions {
     }
 
     fn try_enter(self: &Arc<Self>, address: Option<IpAddr>) -> Option<Place> {
-        if self.closed.load(Ordering::Acquire) {
+        if self.stage.load(Ordering::Acquire) != OPEN {
             return None;
         }
         if self.count.fetch_add(1, Ordering::AcqRel) >= self.caps.sessions_max {
@@ -151,7 +157,7 @@ impl Sessions {
     }
 
     /// All sessions there are at the moment.
-    pub(super) fn all(&self) -> Vec<Link> {
+    fn all(&self) -> Vec<Link> {
         self.by_sid
             .iter()
             .flat_map(|shard| {
@@ -174,9 +180,25 @@ impl Sessions {
         }
     }
 
-    /// No further sessions.
-    pub(super) fn close(&self) {
-        self.closed.store(true, Ordering::Release);
+    /// No further sessions. Those there are should be closed.
+    pub(super) fn close(&self) -> Vec<Link> {
+        self.stage.fetch_max(CLOSING, Ordering::AcqRel);
+        self.all()
+    }
+
+    /// The process ends: all sessions are gone from now on.
+    pub(super) fn abort(&self) {
+        self.stage.store(ABORTED, Ordering::Release);
+        self.all().iter().for_each(abort);
+    }
+
+    /// A session was registered. Whoever closes all of them either saw it or is seen here.
+    pub(super) fn catch_up(&self, link: &Link) {
+        match self.stage.load(Ordering::Acquire) {
+            OPEN => {}
+            CLOSING => link.close(CloseReason::ShuttingDown),
+            _ => abort(link),
+        }
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -237,6 +259,10 @@ impl Drop for Place {
             }
         }
     }
+}
+
+fn abort(link: &Link) {
+    link.with(|session, now, out| session.abort(now, out));
 }
 
 /// What counts as one address: an IPv4 address, or the /64 that one IPv6 customer has at least.

@@ -63,7 +63,7 @@ async fn messages_go_both_ways_in_order() {
     assert_eq!(reply.body, "4hé\x1ebAQIDBA==\x1e4b");
     assert_eq!(
         reply.header("content-length"),
-        Some("16"),
+        Some("17"),
         "bytes, not characters"
     );
 }
