@@ -15,7 +15,8 @@ pub(crate) struct Measurement {
     pub(crate) doubts: Vec<String>,
 }
 
-const USERS_MIN: usize = 16;
+/// Users who share the connections, unless that makes too many connections a user.
+const USERS: usize = 16;
 const SOCKETS_PER_USER: usize = 50;
 /// After connecting, until timers and allocators have come to rest.
 const SETTLE: Duration = Duration::from_millis(1500);
@@ -39,7 +40,7 @@ impl Stage {
         let accounts = if server.kind == Kind::Chatterbox {
             let users = connections
                 .div_ceil(SOCKETS_PER_USER)
-                .max(USERS_MIN.min(connections));
+                .max(USERS.min(connections.div_ceil(4)));
             let accounts = servers::register(server.address, users)?;
             servers::create_rooms(server.address, &accounts, &rooms)?;
             Some(accounts)
@@ -135,7 +136,6 @@ fn talk_figures(tally: &mut Tally, cpu: Duration, wall: Duration, waited: Durati
 }
 
 /// What the figures themselves say against the measurement.
-#[expect(clippy::cast_precision_loss, reason = "counts of a run are far below 2^52")]
 fn talk_doubts(figures: &Figures, tally: &Tally, talk: Talk, pace: Option<&Pace>) -> Vec<String> {
     let mut doubts = Vec::new();
     let percent = |metric| figures.get(metric).unwrap_or_default();

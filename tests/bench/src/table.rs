@@ -21,36 +21,51 @@ impl Table<'_> {
             .find_map(|(row, figures)| (*row == kind).then_some(figures))
     }
 
+    /// The servers others are compared with, as far as they were measured.
+    fn references(&self) -> impl Iterator<Item = (Kind, &Figures)> {
+        let references = [Kind::Bound, Kind::Node].into_iter();
+        references.filter_map(|kind| Some((kind, self.figures_of(kind)?)))
+    }
+
     fn cells(&self, figures: &Figures) -> Vec<String> {
         let show = |metric: Metric| {
             figures
                 .get(metric)
                 .map_or("-".to_owned(), |value| metric.show(value))
         };
-        let [compared, rest @ ..] = self.scenario.columns else {
-            return Vec::new();
+        let compared = self.scenario.columns[0];
+        let ratio = |(_, reference): (Kind, &Figures)| {
+            let ratio = figures
+                .get(compared)
+                .zip(reference.get(compared))
+                .map(|(ours, theirs)| ours / theirs);
+            ratio.map_or("-".to_owned(), |ratio| format!("{ratio:.2}"))
         };
-        let ratio_to = |kind| {
-            let of = self.figures_of(kind)?.get(*compared)?;
-            Some(format!("{:.2}", figures.get(*compared)? / of))
-        };
-        let ratios = [Kind::Bound, Kind::Node].map(|kind| ratio_to(kind).unwrap_or("-".to_owned()));
-        let rest = rest.iter().map(|&metric| show(metric));
-        [show(*compared)].into_iter().chain(ratios).chain(rest).collect()
+        let rest = self.scenario.columns[1..].iter().map(|&metric| show(metric));
+        [show(compared)]
+            .into_iter()
+            .chain(self.references().map(ratio))
+            .chain(rest)
+            .collect()
+    }
+
+    fn headings(&self) -> Vec<String> {
+        let heading = |metric: &Metric| metric.heading().to_owned();
+        let ratios = self.references().map(|(kind, _)| format!("x {}", kind.title()));
+        let (compared, rest) = self.scenario.columns.split_at(1);
+        compared
+            .iter()
+            .map(heading)
+            .chain(ratios)
+            .chain(rest.iter().map(heading))
+            .collect()
     }
 }
 
 impl Display for Table<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "\n{}", self.scenario.title())?;
-        let headings = self
-            .scenario
-            .columns
-            .iter()
-            .map(|metric| metric.heading().to_owned());
-        let mut headings: Vec<String> = headings.collect();
-        headings.splice(1..1, ["x bound".to_owned(), "x Node".to_owned()]);
-        line(f, "", &headings)?;
+        line(f, "", &self.headings())?;
         for (kind, figures) in self.rows {
             line(f, kind.title(), &self.cells(figures))?;
         }

@@ -65,8 +65,9 @@ impl Connection {
             return self.upgrade(bytes);
         }
         let mut list = Vec::new();
-        while let Some(text) = websocket::take_text(&mut bytes)? {
-            list.extend(sio::parse(text)?);
+        while let Some(text) = websocket::unmask_first(bytes)? {
+            list.extend(sio::parse(&bytes[text.clone()])?);
+            bytes = &mut bytes[text.end..];
         }
         if !bytes.is_empty() {
             self.incomplete = bytes.to_vec();

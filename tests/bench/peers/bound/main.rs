@@ -123,13 +123,12 @@ impl Server {
 
     fn read(&mut self, place: usize) {
         loop {
-            // Cleared when the connection closes: later events of the same turn find nobody.
+            // A connection that closed in this turn may have events left.
             let Some(connection) = &mut self.connections[place] else {
                 return;
             };
-            let requests = match connection.read(&mut self.input) {
-                Ok(requests) => requests,
-                Err(_) => return self.close(place),
+            let Ok(requests) = connection.read(&mut self.input) else {
+                return self.close(place);
             };
             let drained = requests.drained;
             for request in requests.list {

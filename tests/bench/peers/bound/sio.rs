@@ -72,3 +72,20 @@ fn said_frame(arguments: &[u8]) -> Rc<[u8]> {
 fn ack_frame(id: &[u8]) -> Rc<[u8]> {
     text_frame(&[b"43", id, br#"[{"ok":true}]"#].concat())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_is_relayed_as_it_came() {
+        let request = parse(br#"427["say","tea","hi \"you\""]"#).expect("a good packet");
+        let Some(Request::Say { room, frame, ack }) = request else { unreachable!("it says something") };
+        assert_eq!(&*room, b"tea");
+        assert_eq!(&frame[2..], br#"42["said","tea","hi \"you\""]"#);
+        assert_eq!(
+            ack.as_deref().map(|ack| &ack[2..]),
+            Some(br#"437[{"ok":true}]"#.as_slice())
+        );
+    }
+}

@@ -1,6 +1,7 @@
 //! The little of RFC 6455 a server needs for clients that behave.
 
 use std::io;
+use std::ops::Range;
 use std::rc::Rc;
 
 use base64::Engine as _;
@@ -49,11 +50,11 @@ pub(crate) fn text_frame(payload: &[u8]) -> Rc<[u8]> {
     frame.into()
 }
 
-/// Takes the first complete frame off `bytes` and returns its unmasked text.
+/// Unmasks the first frame of `bytes` in place and tells where its text stands; the frame ends with it.
 ///
 /// `None` as long as the frame is incomplete. Anything but an unfragmented text frame ends the connection.
-pub(crate) fn take_text<'a>(bytes: &mut &'a mut [u8]) -> io::Result<Option<&'a [u8]>> {
-    let &mut [first, second, ..] = &mut **bytes else {
+pub(crate) fn unmask_first(bytes: &mut [u8]) -> io::Result<Option<Range<usize>>> {
+    let &mut [first, second, ..] = bytes else {
         return Ok(None);
     };
     if first != 0x81 || second & 0x80 == 0 {
@@ -67,17 +68,50 @@ pub(crate) fn take_text<'a>(bytes: &mut &'a mut [u8]) -> io::Result<Option<&'a [
         127 => return Err(io::Error::other("frame of more than 64 KiB")),
         short => (usize::from(short), 2),
     };
-    let end = mask_at + 4 + length;
-    if bytes.len() < end {
+    let text_at = mask_at + 4;
+    let end = text_at + length;
+    let Some(frame) = bytes.get_mut(..end) else {
         return Ok(None);
-    }
-    let (frame, rest) = std::mem::take(bytes).split_at_mut(end);
-    *bytes = rest;
-    let (head, payload) = frame.split_at_mut(mask_at + 4);
-    for chunk in payload.chunks_mut(4) {
+    };
+    let (head, text) = frame.split_at_mut(text_at);
+    for chunk in text.chunks_mut(4) {
         for (byte, mask) in chunk.iter_mut().zip(&head[mask_at..]) {
             *byte ^= mask;
         }
     }
-    Ok(Some(payload))
+    Ok(Some(text_at..end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The example of RFC 6455, section 5.7: "Hello", masked.
+    const HELLO: [u8; 11] = [0x81, 0x85, 0x37, 0xfa, 0x21, 0x3d, 0x7f, 0x9f, 0x4d, 0x51, 0x58];
+
+    #[test]
+    fn a_masked_text_is_read_once_it_is_complete() {
+        for length in 0..HELLO.len() {
+            assert_eq!(
+                unmask_first(&mut HELLO[..length].to_vec()).expect("a good frame"),
+                None
+            );
+        }
+        let mut bytes = [HELLO.as_slice(), b"next"].concat();
+        let text = unmask_first(&mut bytes)
+            .expect("a good frame")
+            .expect("a whole frame");
+        assert_eq!(&bytes[text.clone()], b"Hello");
+        assert_eq!(&bytes[text.end..], b"next");
+    }
+
+    #[test]
+    fn the_upgrade_is_answered_as_in_the_rfc() {
+        let answer = accept_upgrade("GET / HTTP/1.1\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n");
+        let answer = answer.expect("the key is there");
+        assert!(
+            answer.contains("Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
+            "{answer}"
+        );
+    }
 }

@@ -19,7 +19,7 @@ const OPENING_MAX: usize = 64;
 const PER_SOURCE: usize = 200;
 /// Prime to the sizes of the rooms, so that every place in a room is observed in some room.
 const OBSERVED_EVERY: usize = 7;
-const PREPARING_MAX: Duration = Duration::from_secs(120);
+const PREPARING_MAX: Duration = Duration::from_mins(2);
 
 pub(crate) struct Generator {
     server: SocketAddr,

@@ -4,6 +4,13 @@ use std::net::SocketAddr;
 
 use crate::error::{Error, Result};
 
+/// First bytes of whole frames.
+const TEXT: u8 = 0x81;
+const CLOSE: u8 = 0x88;
+/// Second byte of a frame: a bit, and a length that is up to 125 or means more bytes.
+const MASKED: u8 = 0x80;
+const LENGTH_IN_TWO_BYTES: u8 = 0x7e;
+
 /// Asks for a websocket. The key is a constant: nobody is protected by it here.
 pub(super) fn upgrade_request(server: SocketAddr) -> String {
     format!(
@@ -30,12 +37,12 @@ pub(super) fn upgrade_answer(bytes: &[u8]) -> Result<Option<usize>> {
 
 /// Appends a text frame with a mask of zeros, which leaves the text as it is: the server unmasks it all the same.
 pub(super) fn push_text(out: &mut Vec<u8>, text: &str) {
-    out.push(0x81);
+    out.push(TEXT);
     if let Ok(short @ 0..=125) = u8::try_from(text.len()) {
-        out.push(0x80 | short);
+        out.push(MASKED | short);
     } else {
         let length = u16::try_from(text.len()).expect("the generator sends no text above 64 KiB");
-        out.push(0x80 | 126);
+        out.push(MASKED | LENGTH_IN_TWO_BYTES);
         out.extend_from_slice(&length.to_be_bytes());
     }
     out.extend_from_slice(&[0; 4]);
@@ -48,20 +55,20 @@ pub(super) fn take_text<'a>(bytes: &mut &'a [u8]) -> Result<Option<&'a [u8]>> {
         return Ok(None);
     };
     let (length, body) = match (second, rest) {
-        (126, &[a, b, ref body @ ..]) => (usize::from(u16::from_be_bytes([a, b])), body),
+        (LENGTH_IN_TWO_BYTES, &[a, b, ref body @ ..]) => (usize::from(u16::from_be_bytes([a, b])), body),
         (0..=125, body) => (usize::from(second), body),
-        (126, _) => return Ok(None),
+        (LENGTH_IN_TWO_BYTES, _) => return Ok(None),
         (127.., _) => return Err(Error::Closed("it sent a frame of more than 64 KiB".to_owned())),
     };
     let Some((payload, rest)) = body.split_at_checked(length) else {
         return Ok(None);
     };
     match first {
-        0x81 => {
+        TEXT => {
             *bytes = rest;
             Ok(Some(payload))
         }
-        0x88 => Err(Error::Closed(close_reason(payload))),
+        CLOSE => Err(Error::Closed(close_reason(payload))),
         other => Err(Error::Closed(format!(
             "it sent a frame that begins with {other:#04x}"
         ))),
@@ -93,12 +100,12 @@ mod tests {
         for split in 0..stream.len() {
             let mut texts = Vec::new();
             let mut start = &stream[..split];
-            while let Some(text) = take_text(&mut start).unwrap() {
+            while let Some(text) = take_text(&mut start).expect("good frames") {
                 texts.push(text);
             }
             let both = [start, &stream[split..]].concat();
             let mut rest = both.as_slice();
-            while let Some(text) = take_text(&mut rest).unwrap() {
+            while let Some(text) = take_text(&mut rest).expect("good frames") {
                 texts.push(text);
             }
             assert_eq!(texts, [b"40", long.as_bytes()]);

@@ -31,9 +31,11 @@ pub(crate) fn register(server: SocketAddr, count: usize) -> Result<Accounts> {
 }
 
 impl Accounts {
-    /// The token of the user a connection belongs to. Neighbours belong to different users.
+    /// The token of the user a connection belongs to. Moves on by one each time all had a turn, so that connections
+    /// at equal distances, which share a room, belong to several users.
     pub(crate) fn token(&self, connection: usize) -> &str {
-        &self.0[connection % self.0.len()]
+        let users = self.0.len();
+        &self.0[(connection + connection / users) % users]
     }
 }
 
