@@ -65,8 +65,8 @@ impl Budget {
     }
 
     /// `None` when one of the two servers was not measured.
-    fn judge(&self, figures_of: impl Fn(Kind) -> Option<Figures>) -> Option<Verdict> {
-        let figure_of = |kind| figures_of(kind)?.get(self.metric);
+    fn judge(&self, rows: &[(Kind, Figures)]) -> Option<Verdict> {
+        let figure_of = |kind| rows.iter().find(|(row, _)| *row == kind)?.1.get(self.metric);
         let ours = figure_of(Kind::Chatterbox)?;
         let what = self.metric.heading();
         let (value, limit, text) = match self.limit {
@@ -98,59 +98,46 @@ impl Budget {
 }
 
 /// The verdicts on one scenario, as far as there are figures for them.
-pub(crate) fn judge(scenario: Name, figures_of: impl Fn(Kind) -> Option<Figures>) -> Vec<Verdict> {
-    BUDGETS
-        .iter()
-        .filter(|budget| budget.scenario == scenario)
-        .filter_map(|budget| budget.judge(&figures_of))
-        .collect()
+pub(crate) fn judge(scenario: Name, rows: &[(Kind, Figures)]) -> Vec<Verdict> {
+    let budgets = BUDGETS.iter().filter(|budget| budget.scenario == scenario);
+    budgets.filter_map(|budget| budget.judge(rows)).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn verdicts(chatterbox: f64, bound: f64) -> Vec<(bool, String)> {
-        let figures_of = |kind| {
-            let value = match kind {
-                Kind::Chatterbox => chatterbox,
-                Kind::Bound => bound,
-                _ => return None,
-            };
-            let mut figures = Figures::default();
-            figures.set(Metric::CpuPerDelivery, value);
-            Some(figures)
-        };
-        judge(Name::BigRooms, figures_of)
-            .into_iter()
-            .map(|verdict| (verdict.met, verdict.text))
-            .collect()
-    }
-
     #[test]
     fn a_budget_is_judged_when_both_sides_were_measured() {
-        for (chatterbox, expected) in [
+        for (chatterbox, met, text) in [
             (
                 1.1,
-                (true, "us/delivery: 1.10 x bound, at most 1.5: met (reached 1.2)"),
+                true,
+                "us/delivery: 1.10 x bound, at most 1.5: met (reached 1.2)",
             ),
             (
                 1.4,
-                (
-                    true,
-                    "us/delivery: 1.40 x bound, at most 1.5: met (to reach: 1.2)",
-                ),
+                true,
+                "us/delivery: 1.40 x bound, at most 1.5: met (to reach: 1.2)",
             ),
             (
                 1.6,
-                (
-                    false,
-                    "us/delivery: 1.60 x bound, at most 1.5: MISSED (to reach: 1.2)",
-                ),
+                false,
+                "us/delivery: 1.60 x bound, at most 1.5: MISSED (to reach: 1.2)",
             ),
         ] {
-            let (met, text) = expected;
-            assert_eq!(verdicts(chatterbox, 1.0), [(met, text.to_owned())]);
+            let rows = [(Kind::Bound, 1.0), (Kind::Chatterbox, chatterbox)].map(|(kind, value)| {
+                let mut figures = Figures::default();
+                figures.set(Metric::CpuPerDelivery, value);
+                (kind, figures)
+            });
+            assert_eq!(
+                judge(Name::BigRooms, &rows),
+                [Verdict {
+                    met,
+                    text: text.to_owned()
+                }]
+            );
         }
     }
 }

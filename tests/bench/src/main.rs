@@ -78,65 +78,64 @@ fn run(options: Options) -> Result<()> {
     machine::prepare(options.load_core)?;
     println!("{}", machine::describe());
 
+    let size = if options.smoke {
+        Size::tiny()
+    } else {
+        Size::full(Duration::from_secs(options.seconds))
+    };
     let launcher = Launcher {
         // Servers run in a directory of their own.
         chatterbox: std::path::absolute(&options.server).unwrap_or(options.server),
         core: options.server_core,
         data: options.data,
     };
-    let servers = available(&launcher, &options.servers, options.smoke)?;
+    let servers = available(&launcher, &options.servers, size)?;
     let names = if options.only.is_empty() {
         Name::value_variants()
     } else {
         &options.only
     };
-    let (rounds, size) = if options.smoke {
-        let (warm_up, length) = (Duration::from_millis(100), Duration::from_millis(200));
-        (
-            1,
-            Size {
-                warm_up,
-                length,
-                tiny: true,
-            },
-        )
-    } else {
-        let (warm_up, length) = (Duration::from_millis(1500), Duration::from_secs(options.seconds));
-        (
-            options.rounds.max(1),
-            Size {
-                warm_up,
-                length,
-                tiny: false,
-            },
-        )
-    };
+    let rounds = if options.smoke { 1 } else { options.rounds.max(1) };
+
+    let mut verdicts = Vec::new();
     for &name in names {
-        run_scenario(
-            &launcher,
-            &Scenario::new(name, size),
-            &servers,
-            rounds,
-            options.smoke,
-        )?;
+        let scenario = Scenario::new(name, size);
+        let rows = measure_all(&launcher, &scenario, &servers, rounds)?;
+        // A tiny run is always doubtful, and says nothing about budgets.
+        let (judged, doubts) = if size.tiny {
+            Default::default()
+        } else {
+            (budget::judge(name, &rows.medians), rows.doubts)
+        };
+        print!(
+            "{}",
+            Table {
+                scenario: &scenario,
+                rows: &rows.medians,
+                verdicts: &judged,
+                doubts: &doubts
+            }
+        );
+        verdicts.extend(judged);
+    }
+    if !verdicts.is_empty() {
+        let met = verdicts.iter().filter(|verdict| verdict.met).count();
+        println!("\n{met} of {} budgets met.", verdicts.len());
     }
     Ok(())
 }
 
 /// The servers asked for, or all. Only Node's store may be missing unasked: it has to be compiled.
-fn available(launcher: &Launcher, asked: &[Kind], smoke: bool) -> Result<Vec<Kind>> {
+fn available(launcher: &Launcher, asked: &[Kind], size: Size) -> Result<Vec<Kind>> {
     let mut servers = if asked.is_empty() {
         Kind::value_variants().to_vec()
     } else {
         asked.to_vec()
     };
-    if servers.contains(&Kind::Node) || servers.contains(&Kind::NodeSqlite) {
-        let store = servers.contains(&Kind::NodeSqlite) && !(smoke && asked.is_empty());
-        servers::install(if store {
-            Packages::ServerAndStore
-        } else {
-            Packages::Server
-        })?;
+    if servers.contains(&Kind::NodeSqlite) && !(size.tiny && asked.is_empty()) {
+        servers::install(Packages::ServerAndStore)?;
+    } else if servers.contains(&Kind::Node) {
+        servers::install(Packages::Server)?;
     }
     if asked.is_empty() && launcher.check(Kind::NodeSqlite).is_err() {
         println!(
@@ -151,39 +150,31 @@ fn available(launcher: &Launcher, asked: &[Kind], smoke: bool) -> Result<Vec<Kin
     Ok(servers)
 }
 
-fn run_scenario(
-    launcher: &Launcher,
-    scenario: &Scenario,
-    servers: &[Kind],
-    rounds: usize,
-    smoke: bool,
-) -> Result<()> {
-    let servers = servers.iter().copied().filter(|&kind| scenario.concerns(kind));
-    let mut measured: Vec<(Kind, Vec<Figures>)> = servers.map(|kind| (kind, Vec::new())).collect();
+/// What a scenario's table shows.
+struct Rows {
+    medians: Vec<(Kind, Figures)>,
+    doubts: Vec<String>,
+}
+
+/// Servers take turns, so that what slows the machine for a while slows all of them.
+fn measure_all(launcher: &Launcher, scenario: &Scenario, servers: &[Kind], rounds: usize) -> Result<Rows> {
+    let concerned = servers.iter().copied().filter(|&kind| scenario.concerns(kind));
+    let mut measured: Vec<(Kind, Vec<Figures>)> = concerned.map(|kind| (kind, Vec::new())).collect();
     let mut doubts = Vec::new();
     for round in 1..=rounds {
         for (kind, figures) in &mut measured {
             let server = launcher.start(*kind)?;
             let measurement = measure::measure(&server, scenario)?;
             figures.push(measurement.figures);
-            // A tiny run is always doubtful.
-            if !smoke {
-                let name = |doubt| format!("{}, round {round}: {doubt}", kind.title());
-                doubts.extend(measurement.doubts.into_iter().map(name));
-            }
+            let name = |doubt| format!("{}, round {round}: {doubt}", kind.title());
+            doubts.extend(measurement.doubts.into_iter().map(name));
         }
     }
     let median = |(kind, rounds): (Kind, Vec<Figures>)| (kind, Figures::median(&rounds));
-    let rows: Vec<(Kind, Figures)> = measured.into_iter().map(median).collect();
-    println!(
-        "{}",
-        Table {
-            scenario,
-            rows: &rows,
-            doubts: &doubts
-        }
-    );
-    Ok(())
+    Ok(Rows {
+        medians: measured.into_iter().map(median).collect(),
+        doubts,
+    })
 }
 
 /// The error with its causes, in one line.

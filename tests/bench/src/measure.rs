@@ -1,6 +1,5 @@
 //! One server, one scenario, once.
 
-use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
@@ -179,7 +178,7 @@ fn measure_idle(server: &Server, connections: usize, rooms: usize) -> Result<Mea
     // What the first connections cost (code to be loaded and compiled) is not what a connection costs.
     let warm_up = connections / 20;
     generator.open((0..warm_up).map(|place| stage.login(place)).collect())?;
-    sleep(SETTLE);
+    generator.run(SETTLE, &mut Speaking::InAnswer)?;
     let memory_before = servers::resident_bytes(server.pid())?;
 
     let cpu = CpuClock::start(server.pid())?;
@@ -194,7 +193,7 @@ fn measure_idle(server: &Server, connections: usize, rooms: usize) -> Result<Mea
         let joins: Vec<String> = stage.rooms.iter().map(|room| dialect.join_event(room)).collect();
         generator.play(vec![joins; warm_up + connections])?;
     }
-    sleep(SETTLE);
+    generator.run(SETTLE, &mut Speaking::InAnswer)?;
     let memory = servers::resident_bytes(server.pid())?.saturating_sub(memory_before);
 
     let mut figures = Figures::default();

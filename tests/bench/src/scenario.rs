@@ -68,6 +68,24 @@ pub(crate) struct Size {
     pub(crate) tiny: bool,
 }
 
+impl Size {
+    pub(crate) fn full(length: Duration) -> Self {
+        Self {
+            warm_up: Duration::from_millis(1500),
+            length,
+            tiny: false,
+        }
+    }
+
+    pub(crate) fn tiny() -> Self {
+        Self {
+            warm_up: Duration::from_millis(100),
+            length: Duration::from_millis(200),
+            tiny: true,
+        }
+    }
+}
+
 impl Scenario {
     pub(crate) fn new(name: Name, size: Size) -> Self {
         Self {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display};
 
-use crate::budget;
+use crate::budget::Verdict;
 use crate::metric::{Figures, Metric};
 use crate::scenario::Scenario;
 use crate::servers::Kind;
@@ -12,6 +12,7 @@ pub(crate) struct Table<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) rows: &'a [(Kind, Figures)],
     pub(crate) doubts: &'a [String],
+    pub(crate) verdicts: &'a [Verdict],
 }
 
 impl Table<'_> {
@@ -69,7 +70,7 @@ impl Display for Table<'_> {
         for (kind, figures) in self.rows {
             line(f, kind.title(), &self.cells(figures))?;
         }
-        for verdict in budget::judge(self.scenario.name, |kind| self.figures_of(kind).cloned()) {
+        for verdict in self.verdicts {
             writeln!(f, "  budget   {}", verdict.text)?;
         }
         for doubt in self.doubts {

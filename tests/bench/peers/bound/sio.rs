@@ -80,7 +80,9 @@ mod tests {
     #[test]
     fn a_message_is_relayed_as_it_came() {
         let request = parse(br#"427["say","tea","hi \"you\""]"#).expect("a good packet");
-        let Some(Request::Say { room, frame, ack }) = request else { unreachable!("it says something") };
+        let Some(Request::Say { room, frame, ack }) = request else {
+            unreachable!("it says something")
+        };
         assert_eq!(&*room, b"tea");
         assert_eq!(&frame[2..], br#"42["said","tea","hi \"you\""]"#);
         assert_eq!(

@@ -22,6 +22,10 @@ use tokio::net::TcpListener;
 
 /// One thread: the server has one core, and a scheduler for several would only cost.
 #[tokio::main(flavor = "current_thread")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the tasks of this server end when it is killed"
+)]
 async fn main() -> Result<(), Box<dyn Error>> {
     let port: u16 = env::var("PORT").map_err(|_| "PORT is not set")?.parse()?;
     let store = env::var_os("STORE").map(Store::open).transpose()?;

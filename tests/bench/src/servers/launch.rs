@@ -100,6 +100,10 @@ impl Server {
         self.child.id()
     }
 
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "another process announces nothing that could be awaited"
+    )]
     fn wait_until_ready(&mut self) -> Result<()> {
         let deadline = Instant::now() + READY_MAX;
         while !self.answers() {
