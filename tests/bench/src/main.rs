@@ -20,6 +20,7 @@ mod scenario;
 mod servers;
 mod table;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -27,6 +28,7 @@ use std::time::Duration;
 use clap::{Parser, ValueEnum};
 
 use crate::error::Result;
+use crate::measure::Doubt;
 use crate::metric::Figures;
 use crate::scenario::{Name, Scenario, Size};
 use crate::servers::{Kind, Launcher, Packages};
@@ -153,21 +155,25 @@ fn available(launcher: &Launcher, asked: &[Kind], size: Size) -> Result<Vec<Kind
 /// What a scenario's table shows.
 struct Rows {
     medians: Vec<(Kind, Figures)>,
-    doubts: Vec<String>,
+    /// How many rounds gave a reason to doubt a server's figures.
+    doubts: Doubts,
 }
+
+type Doubts = BTreeMap<(Kind, Doubt), usize>;
 
 /// Servers take turns, so that what slows the machine for a while slows all of them.
 fn measure_all(launcher: &Launcher, scenario: &Scenario, servers: &[Kind], rounds: usize) -> Result<Rows> {
     let concerned = servers.iter().copied().filter(|&kind| scenario.concerns(kind));
     let mut measured: Vec<(Kind, Vec<Figures>)> = concerned.map(|kind| (kind, Vec::new())).collect();
-    let mut doubts = Vec::new();
-    for round in 1..=rounds {
+    let mut doubts = Doubts::new();
+    for _ in 0..rounds {
         for (kind, figures) in &mut measured {
             let server = launcher.start(*kind)?;
             let measurement = measure::measure(&server, scenario)?;
             figures.push(measurement.figures);
-            let name = |doubt| format!("{}, round {round}: {doubt}", kind.title());
-            doubts.extend(measurement.doubts.into_iter().map(name));
+            for doubt in measurement.doubts {
+                *doubts.entry((*kind, doubt)).or_default() += 1;
+            }
         }
     }
     let median = |(kind, rounds): (Kind, Vec<Figures>)| (kind, Figures::median(&rounds));

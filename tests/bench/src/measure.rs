@@ -11,7 +11,27 @@ use crate::servers::{self, Accounts, CpuClock, Kind, Server};
 /// What came out, and what makes it doubtful.
 pub(crate) struct Measurement {
     pub(crate) figures: Figures,
-    pub(crate) doubts: Vec<String>,
+    pub(crate) doubts: Vec<Doubt>,
+}
+
+/// Why a measurement may not say what it seems to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Doubt {
+    GeneratorWasFull,
+    ServerWasNotFull,
+    SentLate,
+    DeliveriesMissing,
+}
+
+impl Doubt {
+    pub(crate) fn sentence(self) -> &'static str {
+        match self {
+            Self::GeneratorWasFull => "the load generator was the bottleneck",
+            Self::ServerWasNotFull => "the server was not saturated",
+            Self::SentLate => "more than 1 % of the messages were sent over 1 ms late",
+            Self::DeliveriesMissing => "not every message reached every member",
+        }
+    }
 }
 
 /// Users who share the connections, unless that makes too many connections a user.
@@ -135,38 +155,30 @@ fn talk_figures(tally: &mut Tally, cpu: Duration, wall: Duration, waited: Durati
 }
 
 /// What the figures themselves say against the measurement.
-fn talk_doubts(figures: &Figures, tally: &Tally, talk: Talk, pace: Option<&Pace>) -> Vec<String> {
-    let mut doubts = Vec::new();
+fn talk_doubts(figures: &Figures, tally: &Tally, talk: Talk, pace: Option<&Pace>) -> Vec<Doubt> {
     let percent = |metric| figures.get(metric).unwrap_or_default();
-    let expected = tally.acks * talk.members as u64;
-    if tally.deliveries.abs_diff(expected) > expected / 20 {
-        doubts.push(format!(
-            "{expected} deliveries were due and {} came",
-            tally.deliveries
-        ));
-    }
-    match (talk.drive, pace) {
-        (Drive::Paced { .. }, Some(pace)) => {
-            if pace.late * 100 > pace.turns {
-                doubts.push(format!(
-                    "{} of {} messages were sent more than 1 ms late",
-                    pace.late, pace.turns
-                ));
-            }
-        }
-        (Drive::Saturated { .. } | Drive::Paced { .. }, _) => {
-            let (busy, core) = (percent(Metric::GeneratorBusy), percent(Metric::ServerCore));
-            if busy > 90.0 {
-                doubts.push(format!("the load generator was the bottleneck, {busy:.0} % busy"));
-            }
-            if core < 85.0 {
-                doubts.push(format!(
-                    "the server was not saturated, it used {core:.0} % of its core"
-                ));
-            }
-        }
-    }
-    doubts
+    let due = tally.acks * talk.members as u64;
+    let (generator_full, server_idle, late) = match pace {
+        Some(pace) => (false, false, pace.late * 100 > pace.turns),
+        None => (
+            percent(Metric::GeneratorBusy) > 90.0,
+            percent(Metric::ServerCore) < 85.0,
+            false,
+        ),
+    };
+    let found = [
+        (generator_full, Doubt::GeneratorWasFull),
+        (server_idle, Doubt::ServerWasNotFull),
+        (late, Doubt::SentLate),
+        (
+            tally.deliveries.abs_diff(due) > due / 20,
+            Doubt::DeliveriesMissing,
+        ),
+    ];
+    found
+        .into_iter()
+        .filter_map(|(found, doubt)| found.then_some(doubt))
+        .collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "sizes of a process are far below 2^52")]

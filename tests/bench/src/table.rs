@@ -1,8 +1,10 @@
 //! What the reader sees of a scenario.
 
+use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
 use crate::budget::Verdict;
+use crate::measure::Doubt;
 use crate::metric::{Figures, Metric};
 use crate::scenario::Scenario;
 use crate::servers::Kind;
@@ -11,7 +13,7 @@ use crate::servers::Kind;
 pub(crate) struct Table<'a> {
     pub(crate) scenario: &'a Scenario,
     pub(crate) rows: &'a [(Kind, Figures)],
-    pub(crate) doubts: &'a [String],
+    pub(crate) doubts: &'a BTreeMap<(Kind, Doubt), usize>,
     pub(crate) verdicts: &'a [Verdict],
 }
 
@@ -73,8 +75,13 @@ impl Display for Table<'_> {
         for verdict in self.verdicts {
             writeln!(f, "  budget   {}", verdict.text)?;
         }
-        for doubt in self.doubts {
-            writeln!(f, "  doubtful {doubt}")?;
+        for (&(kind, doubt), rounds) in self.doubts {
+            writeln!(
+                f,
+                "  doubtful {}: {} (rounds: {rounds})",
+                kind.title(),
+                doubt.sentence()
+            )?;
         }
         Ok(())
     }
