@@ -36,6 +36,8 @@ pub(crate) enum Error {
         wanted: usize,
         seconds: u64,
     },
+    #[error("no message was delivered and acknowledged within {seconds} s")]
+    Silence { seconds: u64 },
     #[error("the server refused {count} messages, the first with {first}")]
     MessagesRefused { count: u64, first: String },
 }

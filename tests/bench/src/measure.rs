@@ -8,6 +8,9 @@ use crate::metric::{Figures, Metric};
 use crate::scenario::{Activity, Drive, Scenario, Talk};
 use crate::servers::{self, Accounts, CpuClock, Kind, Server};
 
+/// Nobody has heard anything for so long: the server is broken, not slow.
+const SILENCE_MAX: Duration = Duration::from_secs(20);
+
 /// What came out, and what makes it doubtful.
 pub(crate) struct Measurement {
     pub(crate) figures: Figures,
@@ -107,6 +110,15 @@ fn measure_talk(server: &Server, talk: Talk) -> Result<Measurement> {
     }
     let mut speaking = pace.as_mut().map_or(Speaking::InAnswer, Speaking::OnTime);
     generator.run(talk.warm_up, &mut speaking)?;
+    let deadline = Instant::now() + SILENCE_MAX;
+    while generator.tally().acks == 0 || generator.tally().deliveries == 0 {
+        if Instant::now() > deadline {
+            return Err(Error::Silence {
+                seconds: SILENCE_MAX.as_secs(),
+            });
+        }
+        generator.run(Duration::from_millis(50), &mut speaking)?;
+    }
     generator.take_tally();
 
     let (cpu, started) = (CpuClock::start(server.pid())?, Instant::now());

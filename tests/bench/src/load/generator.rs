@@ -176,6 +176,10 @@ impl Generator {
         Ok(())
     }
 
+    pub(crate) fn tally(&self) -> &Tally {
+        &self.shared.tally
+    }
+
     /// What was counted since the last call, and how long the generator had nothing to do.
     pub(crate) fn take_tally(&mut self) -> (Tally, Duration) {
         (mem::take(&mut self.shared.tally), mem::take(&mut self.waited))

@@ -28,7 +28,7 @@ impl CpuClock {
     pub(crate) fn elapsed(&self) -> Result<Duration> {
         let used_ns = read_threads(self.pid)?
             .into_iter()
-            .map(|(thread, now_ns)| now_ns - self.threads.get(&thread).copied().unwrap_or(0))
+            .map(|(thread, now_ns)| now_ns.saturating_sub(self.threads.get(&thread).copied().unwrap_or(0)))
             .sum();
         Ok(Duration::from_nanos(used_ns))
     }
