@@ -63,10 +63,7 @@ impl Secret {
     fn new(bytes: &[u8]) -> Secret {
         let root = hmac::Key::new(hmac::HMAC_SHA256, bytes);
         let tag = hmac::sign(&root, b"chatterbox key id");
-        let kid = tag.as_ref()[..8]
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
+        let kid = super::hex(&tag.as_ref()[..8]);
         Secret {
             kid,
             bytes: Zeroizing::new(bytes.to_vec()),

@@ -200,7 +200,7 @@ mod tests {
     const NOW: i64 = 1_800_000_000;
 
     fn tokens(ring: &KeyRing) -> AccessTokens {
-        AccessTokens::new(ring, Duration::from_secs(900), Arc::new(SystemIds::new()))
+        AccessTokens::new(ring, Duration::from_mins(15), Arc::new(SystemIds::new()))
     }
 
     fn at(seconds: i64) -> Timestamp {

@@ -68,6 +68,6 @@ impl AllowedOrigins {
                 super::rate::REMAINING,
                 super::rate::RESET,
             ])
-            .max_age(Duration::from_secs(600))
+            .max_age(Duration::from_mins(10))
     }
 }

@@ -135,14 +135,11 @@ mod tests {
         ] {
             assert!(serde_json::from_str::<Text>(json).unwrap() == expected, "{json}");
         }
-        // E12: what is no JSON at all stays an error.
+        // E12: depth costs no stack, and what is no JSON at all stays an error.
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        for json in ["\"\\ud800\"", "1e400", "{", deep.as_str()] {
-            assert!(
-                serde_json::from_str::<Text>(json).is_err(),
-                "{}",
-                &json[..json.len().min(20)]
-            );
+        assert!(serde_json::from_str::<Text>(&deep).unwrap() == Text::WrongType);
+        for json in ["\"\\ud800\"", "1e400", "{"] {
+            assert!(serde_json::from_str::<Text>(json).is_err(), "{json}");
         }
     }
 }

@@ -70,13 +70,12 @@ pub(super) async fn gate(State(state): State<RestState>, mut request: Request, n
         Err(error) => return ApiError::from(error).into_response(),
     };
     let refused = counted.and_then(|counted| counted.check().err());
-    let mut response = match refused {
-        Some(refused) => ApiError::from(refused).into_response(),
-        None => {
-            request.extensions_mut().insert(client);
-            request.extensions_mut().insert(identity);
-            next.run(request).await
-        }
+    let mut response = if let Some(refused) = refused {
+        ApiError::from(refused).into_response()
+    } else {
+        request.extensions_mut().insert(client);
+        request.extensions_mut().insert(identity);
+        next.run(request).await
     };
     if let Some(counted) = counted {
         counted.write_headers(response.headers_mut());

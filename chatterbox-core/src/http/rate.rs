@@ -36,7 +36,7 @@ pub struct ApiLimits {
 impl Default for ApiLimits {
     /// 100 requests a minute.
     fn default() -> ApiLimits {
-        ApiLimits::by(Some(Quota::per(100, Duration::from_secs(60))))
+        ApiLimits::by(Some(Quota::per(100, Duration::from_mins(1))))
     }
 }
 

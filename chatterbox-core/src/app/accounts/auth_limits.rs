@@ -11,6 +11,7 @@ use aws_lc_rs::digest;
 
 use super::Login;
 use crate::app::Command;
+use crate::auth::hex;
 use crate::domain::user::LoginName;
 use crate::ports::rate_limit::{Quota, Take};
 
@@ -35,7 +36,7 @@ const CLASHES_PER_HOUR: u32 = 5;
 impl Default for AuthLimits {
     /// 10 logins and registrations a minute from one address.
     fn default() -> AuthLimits {
-        AuthLimits::by(Quota::per(10, Duration::from_secs(60)))
+        AuthLimits::by(Quota::per(10, Duration::from_mins(1)))
     }
 }
 
@@ -51,7 +52,7 @@ impl AuthLimits {
             logins_per_account_and_address: Some(times(0.5)),
             logins_per_account: Some(times(10.0)),
             refreshes_per_address: Some(times(6.0)),
-            clashes_per_address: Some(Quota::per(CLASHES_PER_HOUR, Duration::from_secs(3600))),
+            clashes_per_address: Some(Quota::per(CLASHES_PER_HOUR, Duration::from_hours(1))),
         }
     }
 
@@ -106,10 +107,7 @@ fn login_key(login: &Login) -> String {
         None => "none".to_owned(),
     };
     let hash = digest::digest(&digest::SHA256, name.as_bytes());
-    hash.as_ref()[..12]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex(&hash.as_ref()[..12])
 }
 
 /// The part of an address that one client can't change at will: all of IPv4, 64 bits of IPv6 (THREATS.md G1).

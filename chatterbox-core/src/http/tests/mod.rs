@@ -1,1 +1,8 @@
+//! The API through its real router, on memory twins. Names carry the rule they prove.
 
+mod accounts;
+mod contract;
+mod limits;
+mod refresh;
+mod rooms;
+mod world;
