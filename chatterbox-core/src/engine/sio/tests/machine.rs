@@ -448,7 +448,7 @@ fn a_megabyte_of_anything_is_settled_in_linear_time() {
         game.play("! accept / x");
         game.sockets.handle(Message::Text(text.as_str().into()), game.now);
         assert!(
-            began.elapsed() < Duration::from_secs(2),
+            began.elapsed() < Duration::from_secs(10),
             "{:.40} took {:?}",
             text,
             began.elapsed()
