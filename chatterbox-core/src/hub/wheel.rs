@@ -2,7 +2,7 @@
 //!
 //! A connection has mostly one entry: the earliest deadline when it was made. When that comes and the deadline has
 //! moved on meanwhile, which is the rule with heartbeats, the connection enters itself again. Deadlines are met up to
-//! 20 ms late, which nobody notices, and all that fall into one such tick are settled at once.
+//! 5 ms late, which nobody notices, and all that fall into one such tick are settled at once.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,7 +13,7 @@ use tokio::sync::Notify;
 use super::flusher::now;
 use super::link::WeakLink;
 
-const TICK: Duration = Duration::from_millis(20);
+const TICK_MS: u64 = 5;
 
 /// See the [module](self).
 #[derive(Debug)]
@@ -37,7 +37,7 @@ impl Wheel {
     /// Calls the connection's `fire` at `at` or up to a tick later.
     pub(super) fn schedule(&self, link: WeakLink, at: Instant) {
         let millis = at.saturating_duration_since(self.begun).as_millis();
-        let tick = u64::try_from(millis / TICK.as_millis() + 1).unwrap_or(u64::MAX);
+        let tick = u64::try_from(millis).unwrap_or(u64::MAX) / TICK_MS + 1;
         let mut entries = self.lock();
         let first = entries.first_key_value().is_none_or(|(first, _)| tick < *first);
         entries.entry(tick).or_default().push(link);
@@ -82,7 +82,7 @@ impl Wheel {
     }
 
     fn instant_of(&self, tick: u64) -> Instant {
-        self.begun + TICK * u32::try_from(tick).unwrap_or(u32::MAX)
+        self.begun + Duration::from_millis(tick * TICK_MS)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<u64, Vec<WeakLink>>> {

@@ -1,5 +1,7 @@
 //! GETs and POSTs of polling sessions (PROTOCOL.md section 4).
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, Response};
@@ -12,8 +14,15 @@ use crate::engine::eio::{Refusal, TransportKind};
 use crate::hub::Link;
 use crate::hub::driver::Answer;
 
+/// How far a GET may overtake a `5` that the client sent before it on the websocket: such a GET is refused, as one
+/// behind the `5` is, and not taken for one that has to be released (PROTOCOL.md section 7).
+const OVERTAKEN: Duration = Duration::from_millis(2);
+
 /// A GET: answered when there is something to send. Dropping the future means that the client dropped the GET.
 pub(super) async fn get(link: Link) -> Response<Body> {
+    if link.with(|session, _, _| session.is_upgrading()) {
+        tokio::time::sleep(OVERTAKEN).await;
+    }
     let (id, answer) = link.with_requests(|session, requests, now, out| {
         let (id, answer) = requests.wait();
         session.get(id, now, out);

@@ -255,7 +255,13 @@ impl<A: Application> Server<A> {
 
     fn find(&self, sid: &Sid) -> Option<(Link, TransportKind)> {
         let link = self.sessions.find(sid)?;
-        let transport = link.with(|session, _, _| (!session.is_gone()).then(|| session.transport()))?;
+        let transport = link.with(|session, now, out| {
+            // The timers are coarse; whoever asks sees what is due.
+            if session.deadline().is_some_and(|deadline| deadline <= now) {
+                session.handle_timeout(now, out);
+            }
+            (!session.is_gone()).then(|| session.transport())
+        })?;
         Some((link, transport))
     }
 

@@ -7,9 +7,12 @@
 //!    └──────── pong ──────────┘  └▶ (a long upload over a thin line is a sign of life too)
 //! ```
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::Config;
+
+/// How late a deadline may be noticed and still count as noticed in time.
+const LATE: Duration = Duration::from_millis(30);
 
 /// Where one session's heartbeat stands.
 #[derive(Debug)]
@@ -51,7 +54,15 @@ impl Heartbeat {
         match self.state {
             State::Resting => {
                 self.state = State::Waiting { extended: false };
-                self.deadline = now + config.ping_timeout;
+                // From when the ping was due: a coarse timer doesn't make the time-out longer. But a process that was
+                // held up doesn't take it out on its clients.
+                let due = self.deadline;
+                let began = if now.saturating_duration_since(due) < LATE {
+                    due
+                } else {
+                    now
+                };
+                self.deadline = began + config.ping_timeout;
                 self.control_frames = 0;
                 Beat::Ping
             }

@@ -14,7 +14,7 @@
 //! from one that is over does no harm.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use smallvec::SmallVec;
@@ -79,8 +79,15 @@ enum Stage {
         give_up: Instant,
         heard: bool,
     },
+    /// The client left by POST; the GET that belongs to it may have been overtaken.
+    Left {
+        give_up: Instant,
+    },
     Gone,
 }
+
+/// How far a POST may overtake a GET that the client sent before it on another connection.
+const OVERTAKEN: Duration = Duration::from_millis(100);
 
 #[derive(Debug)]
 enum Transport {
@@ -158,6 +165,11 @@ impl Session {
     /// What is still to be sent. The driver of a websocket takes its frames from here.
     pub fn queue(&mut self) -> &mut SendQueue {
         &mut self.queue
+    }
+
+    /// Whether the client is about to say `5`: a probing websocket was answered.
+    pub fn is_upgrading(&self) -> bool {
+        matches!(&self.transport, Transport::Polling(polling) if polling.probe.as_ref().is_some_and(|probe| probe.answered))
     }
 
     /// Bytes still to be sent.
@@ -276,6 +288,10 @@ impl Session {
             Stage::Closing { .. } => {
                 polling.get = Some(id);
                 self.flush(out);
+            }
+            Stage::Left { .. } => {
+                out.push(Output::AnswerGet(id, payload::encode(&[packet::NOOP])));
+                self.gone(out);
             }
             Stage::Open if polling.get.is_some() => {
                 // Two at a time: the held one hears of the end, this one is wrong.
@@ -441,13 +457,7 @@ impl Session {
                 }
             }
             Ok(ClientPacket::Close) => {
-                // The held GET of a client that leaves ends with a noop (PROTOCOL.md section 6).
-                if let Transport::Polling(polling) = &mut self.transport
-                    && let Some(id) = polling.get.take()
-                {
-                    out.push(Output::AnswerGet(id, payload::encode(&[packet::NOOP])));
-                }
-                self.close(CloseReason::TransportClose, now, out);
+                self.left(now, out);
             }
             Err(Malformed::Utf8) => {
                 self.close_with(CloseReason::ParseError, Fault::Utf8.code(), now, out);
@@ -457,6 +467,26 @@ impl Session {
             }
         }
         None
+    }
+
+    /// The client said `1`. Its held GET ends with a noop (PROTOCOL.md section 6), also if the POST overtook it.
+    fn left(&mut self, now: Instant, out: &mut Outputs) {
+        let mut overtaken = false;
+        if let Transport::Polling(polling) = &mut self.transport {
+            match polling.get.take() {
+                Some(id) => out.push(Output::AnswerGet(id, payload::encode(&[packet::NOOP]))),
+                None => overtaken = true,
+            }
+        }
+        let mut ended = Outputs::new();
+        self.close(CloseReason::TransportClose, now, &mut ended);
+        if overtaken && self.stage == Stage::Gone {
+            ended.retain(|output| *output != Output::Gone);
+            self.stage = Stage::Left {
+                give_up: now + OVERTAKEN,
+            };
+        }
+        out.extend(ended);
     }
 
     // ---- upgrade ----
@@ -645,7 +675,7 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         match self.stage {
             Stage::Gone => None,
-            Stage::Closing { give_up, .. } => Some(give_up),
+            Stage::Closing { give_up, .. } | Stage::Left { give_up } => Some(give_up),
             Stage::Open => {
                 let (probe, noop) = match &self.transport {
                     Transport::Polling(polling) => {
@@ -665,7 +695,7 @@ impl Session {
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant, out: &mut Outputs) {
-        if let Stage::Closing { give_up, .. } = self.stage
+        if let Stage::Closing { give_up, .. } | Stage::Left { give_up } = self.stage
             && give_up <= now
         {
             self.gone(out);

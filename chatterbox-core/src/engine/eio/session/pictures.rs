@@ -397,6 +397,23 @@ fn a_client_that_leaves_by_post_releases_its_get_with_a_noop() {
     );
 }
 
+/// Two connections, so the POST may be faster than the GET that was sent before it.
+#[test]
+fn a_get_that_was_overtaken_by_the_goodbye_is_answered_too() {
+    polling(
+        "post 1 1\n get 2\n get 3",
+        "0s post 1 ← ok\n 0s closed: transport close\n 0s get 2 ← 6\n 0s gone\n 0s 3 ← code 1",
+    );
+    polling(
+        "post 1 1\n post 2 4a\n wait 1s\n get 3",
+        "0s post 1 ← ok
+         0s closed: transport close
+         0s 2 ← code 1
+         100ms gone
+         1s 3 ← code 1",
+    );
+}
+
 #[test]
 fn the_application_closes_through_the_held_get_or_the_next_one() {
     polling(
@@ -614,8 +631,8 @@ fn a_session_closed_while_upgrading_takes_the_probe_with_it() {
         "0s probe 1 ← 3probe\n 0s closed: forced close\n 0s probe 1 ended\n 0s get 2 ← 1\n 0s gone",
     );
     polling(
-        "probe 1\n probe 1 2probe\n post 2 1\n probe 1 5",
-        "0s probe 1 ← 3probe\n 0s post 2 ← ok\n 0s closed: transport close\n 0s probe 1 ended\n 0s gone",
+        "probe 1\n probe 1 2probe\n post 2 1\n probe 1 5\n wait 1s",
+        "0s probe 1 ← 3probe\n 0s post 2 ← ok\n 0s closed: transport close\n 0s probe 1 ended\n 100ms gone",
     );
 }
 
