@@ -2,9 +2,11 @@
 //! the command-line tool are thin around it.
 
 pub mod adapters;
+pub mod compose;
 pub mod config;
 pub mod control;
 pub mod drain;
 pub mod listen;
 pub mod lock;
+pub mod run;
 pub mod telemetry;

@@ -31,7 +31,7 @@ pub use reading::{Problem, Setting};
 pub use sources::{Inputs, Origin};
 pub use variables::{Config, Environment, LogFormat, VARIABLES};
 
-use parse::Parser;
+use parse::{List, Optional, Parser, SecretText};
 use reading::Reading;
 use sources::Layer;
 
@@ -76,9 +76,7 @@ pub fn load(inputs: &Inputs) -> Loaded {
     let mut warnings = Vec::new();
     unsupported(&layers, &mut problems);
     unknown(&layers, &mut warnings);
-    if let Some(config) = &config {
-        weak_secrets(config, &mut problems, &mut warnings);
-    }
+    weak_secrets(&layers, environment, &mut problems, &mut warnings);
     Loaded {
         config: config.filter(|_| problems.is_empty()),
         settings,
@@ -154,23 +152,32 @@ fn unknown(layers: &[Layer], warnings: &mut Vec<Problem>) {
     }
 }
 
-/// S-041: refused in production, said in development.
-fn weak_secrets(config: &Config, problems: &mut Vec<Problem>, warnings: &mut Vec<Problem>) {
-    let production = config.environment == Environment::Production;
-    if production && config.jwt_secret.is_none() {
+/// S-041: refused in production, said in development. Reads the secrets by themselves, so that weak ones are reported
+/// beside whatever else is wrong.
+fn weak_secrets(
+    layers: &[Layer],
+    environment: Environment,
+    problems: &mut Vec<Problem>,
+    warnings: &mut Vec<Problem>,
+) {
+    let mut reading = Reading {
+        layers,
+        environment,
+        settings: Vec::new(),
+        problems: Vec::new(),
+    };
+    let current = reading.value("JWT_SECRET", &Optional(SecretText)).flatten();
+    let previous = reading
+        .value("JWT_SECRET_PREVIOUS", &List(SecretText))
+        .unwrap_or_default();
+    let production = environment == Environment::Production;
+    if production && current.is_none() {
         let text = "is not set; production needs one (openssl rand -base64 48)";
         problems.push(Problem::new("JWT_SECRET", text.to_owned()));
     }
-    let previous = config
-        .jwt_secret_previous
-        .iter()
-        .map(|secret| ("JWT_SECRET_PREVIOUS", secret));
-    for (name, secret) in config
-        .jwt_secret
-        .iter()
-        .map(|secret| ("JWT_SECRET", secret))
-        .chain(previous)
-    {
+    let named = |name| move |secret| (name, secret);
+    let previous = previous.iter().map(named("JWT_SECRET_PREVIOUS"));
+    for (name, secret) in current.iter().map(named("JWT_SECRET")).chain(previous) {
         if let Some(weakness) = secret::weakness(secret) {
             let place = if production {
                 &mut *problems

@@ -160,6 +160,11 @@ fn production_refuses_missing_short_and_sample_secrets_without_printing_them() {
         assert_eq!(lines(&loaded.problems), [expected]);
         assert!(secret.is_none_or(|secret| !format!("{loaded:?}").contains(secret)));
 
+        // Beside whatever else is wrong.
+        let mut worse = environment.clone();
+        worse.push(("PORT", "x"));
+        assert_eq!(with_environment(&worse).problems.len(), 2, "{secret:?}");
+
         environment[0].1 = "development";
         assert_eq!(with_environment(&environment).problems, [], "{secret:?}");
     }

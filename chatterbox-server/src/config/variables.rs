@@ -108,10 +108,11 @@ variables! {
         /// account.
         rate_limit_auth: Option<Rate> = "RATE_LIMIT_AUTH", always("10/min"), RateOrOff;
 
-        /// Open TCP connections. More are accepted and closed at once.
-        connections_max: usize = "CONNECTIONS_MAX", always("50000"), Whole(1..=10_000_000);
+        /// Open TCP connections that speak HTTP, and as many Engine.IO sessions. A connection more is closed at once,
+        /// a session more is answered 503.
+        connections_max: usize = "CONNECTIONS_MAX", always("10000"), Whole(1..=10_000_000);
 
-        /// Open TCP connections of one address (IPv6: of one /64).
+        /// The same of one address (IPv6: of one /64).
         connections_per_address_max: usize = "CONNECTIONS_PER_ADDRESS_MAX", always("1000"), Whole(1..=10_000_000);
 
         /// The largest message or request body of a client.

@@ -40,7 +40,7 @@ pub struct Status {
     pub environment: String,
     /// Seconds since it became ready.
     pub uptime_secs: u64,
-    /// Open TCP connections.
+    /// Open Engine.IO sessions.
     pub connections: usize,
 }
 

@@ -40,8 +40,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves `service` on the sockets until [`Serving::drain`].
 ///
-/// Every request carries the peer's address as [`SocketAddr`] in its extensions, and its connection's [`Place`] as
-/// `Arc<Place>`: who takes an upgraded connection over keeps that until it ends.
+/// Every request carries the peer's address as [`SocketAddr`] in its extensions. An upgraded connection gives its place
+/// in [`Admission`] back: from then on it counts as a session of the realtime service, which has caps of its own.
 pub fn serve<S, B>(bound: Bound, service: S, admission: Admission, tasks: Tasks) -> Serving
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
@@ -119,7 +119,7 @@ where
 
     fn take(&self, stream: TcpStream, peer: SocketAddr) {
         let place = match self.admission.admit(peer.ip()) {
-            Ok(place) => Arc::new(place),
+            Ok(place) => place,
             // Closed unanswered: an answer would cost what the limit is to save.
             Err(refusal) => {
                 debug!(client.address = %peer, "connection refused: {refusal:?} limit reached");
@@ -132,10 +132,8 @@ where
             return;
         }
         let service = self.service.clone();
-        let kept = Arc::clone(&place);
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            request.extensions_mut().insert(Arc::clone(&kept));
             service.clone().oneshot(request)
         });
         let connection = http_1()

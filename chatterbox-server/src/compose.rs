@@ -1,0 +1,143 @@
+//! Which backend stands behind which port. The only file that names concrete backends.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chatterbox_core::app::Quotas;
+use chatterbox_core::app::accounts::AuthLimits;
+use chatterbox_core::clock::Timestamp;
+use chatterbox_core::domain::secret::Secret;
+use chatterbox_core::http::client_ip::TrustedProxies;
+use chatterbox_core::http::{AllowedOrigins, ApiLimits, HealthCheck};
+use chatterbox_core::ports::rate_limit::Quota;
+use chatterbox_core::ports::storage::SessionStore;
+use chatterbox_core::realtime::{Caps, Cors};
+use chatterbox_core::server::{ChatServer, Ports, Settings};
+use chatterbox_core::tasks::Tasks;
+
+use crate::adapters::embedded::EmbeddedStore;
+use crate::config::{Config, Environment, Rate};
+
+#[cfg(not(feature = "embedded"))]
+compile_error!("the server needs a store: build it with the feature `embedded`");
+
+/// Messages a user may send at once, as a multiple of what they may send in `RATE_LIMIT_WS`'s time (S-142).
+const MESSAGE_BURST: u32 = 2;
+
+/// A chat and what it stands on.
+pub struct Composed {
+    /// The chat.
+    pub chat: ChatServer,
+    /// Owner of everything that runs for it.
+    pub tasks: Tasks,
+    store: EmbeddedStore,
+}
+
+/// Why the chat could not be put together.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ComposeError(Box<dyn std::error::Error + Send + Sync>);
+
+impl Composed {
+    /// Opens the store in the data directory, which the caller has locked, and builds the chat on it.
+    pub async fn open(config: &Config, secret: &Secret) -> Result<Composed, ComposeError> {
+        let tasks = Tasks::new();
+        let directory = config.data_dir.clone();
+        let opening = tasks.spawn_blocking(move || EmbeddedStore::open(&directory));
+        let store = opening.await.map_err(failed)?.map_err(failed)?;
+        let ports = Ports::of_one_process(store.stores(), store.queue());
+        let health = StorageHealth(ports.stores.sessions.clone());
+        let chat = ChatServer::builder(settings(config, secret), ports)
+            .health_check(Box::new(health))
+            .build(tasks.clone())
+            .await
+            .map_err(failed)?;
+        Ok(Composed { chat, tasks, store })
+    }
+
+    /// Ends everything that runs for the chat and closes the store.
+    pub async fn close(self) {
+        self.tasks.stop().await;
+        self.store.close().await;
+    }
+}
+
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> ComposeError {
+    ComposeError(error.into())
+}
+
+fn settings(config: &Config, secret: &Secret) -> Settings {
+    let bytes = |secret: &Secret| secret.as_str().as_bytes().to_vec();
+    let mut settings = Settings::new(bytes(secret));
+    settings.previous_secrets = config.jwt_secret_previous.iter().map(bytes).collect();
+    settings.access_token_ttl = config.access_token_ttl;
+    settings.refresh_token_ttl = config.refresh_token_ttl;
+    settings.message_quota = config.rate_limit_ws.map(|rate| Quota {
+        capacity: rate.count.saturating_mul(MESSAGE_BURST),
+        ..quota(rate)
+    });
+    settings.chat.messages_per_second = config.rate_limit_ws.map(per_second);
+    settings.api_limits = ApiLimits::by(config.rate_limit_api.map(quota));
+    settings.auth_limits = config
+        .rate_limit_auth
+        .map_or_else(AuthLimits::off, |rate| AuthLimits::by(quota(rate)));
+    settings.quotas = Quotas {
+        rooms_made_max: config.rooms_per_user_max,
+        rooms_joined_max: config.rooms_joined_max,
+        ..Quotas::default()
+    };
+    (settings.origins, settings.socket_origins) = origins(&config.cors_origins);
+    settings.proxies = TrustedProxies::new(config.trusted_proxies.iter().copied());
+    settings.hsts = config.environment == Environment::Production;
+    settings.engine.ping_interval = config.ping_interval;
+    settings.engine.ping_timeout = config.ping_timeout;
+    settings.engine.payload_bytes_max = config.max_payload;
+    settings.caps = Caps {
+        sessions_max: config.connections_max,
+        per_address_max: u32::try_from(config.connections_per_address_max).unwrap_or(u32::MAX),
+        ..Caps::default()
+    };
+    settings.rooms = config.rooms.iter().map(ToString::to_string).collect();
+    settings
+}
+
+fn quota(rate: Rate) -> Quota {
+    Quota::per(rate.count, rate.per)
+}
+
+/// As clients are told; at least one, since slower limits have no better word there.
+fn per_second(rate: Rate) -> u32 {
+    let seconds = u32::try_from(rate.per.as_secs()).unwrap_or(u32::MAX).max(1);
+    (rate.count / seconds).max(1)
+}
+
+/// The same list for REST and for sockets (S-050).
+fn origins(list: &[String]) -> (AllowedOrigins, Cors) {
+    if list.iter().any(|origin| origin == "*") {
+        return (AllowedOrigins::any(), Cors::Any);
+    }
+    let values = list.iter().filter_map(|origin| origin.parse().ok());
+    let sockets = Cors::List {
+        origins: list.to_vec(),
+        credentials: false,
+    };
+    (AllowedOrigins::exactly(values), sockets)
+}
+
+/// Whether the store takes writes: asked with one that changes nothing.
+struct StorageHealth(Arc<dyn SessionStore>);
+
+#[async_trait]
+impl HealthCheck for StorageHealth {
+    fn name(&self) -> &'static str {
+        "storage"
+    }
+
+    fn is_vital(&self) -> bool {
+        true
+    }
+
+    async fn works(&self) -> bool {
+        self.0.sweep(Timestamp::EPOCH, 1).await.is_ok()
+    }
+}
