@@ -6,15 +6,15 @@ use chatterbox_server::config::{Loaded, Setting, reference};
 use serde_json::{Value, json};
 
 use crate::arguments::Configuration;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, print};
 
-pub(crate) fn run(what: &Configuration, loaded: &Loaded, output: &Output) -> Result<(), Failure> {
+pub(crate) fn run(what: &Configuration, loaded: &Loaded, output: Output) -> Result<(), Failure> {
     let settings: Vec<Value> = loaded.settings.iter().map(view).collect();
     match what {
         Configuration::Check => {
             if output.is_json() {
                 let lines = |problems: &[_]| problems.iter().map(ToString::to_string).collect::<Vec<_>>();
-                output.text(&format!(
+                print(&format!(
                     "{:#}\n",
                     json!({
                         "settings": settings,
@@ -25,7 +25,7 @@ pub(crate) fn run(what: &Configuration, loaded: &Loaded, output: &Output) -> Res
             } else {
                 output.list(&settings, &["name", "value", "origin"])?;
                 for warning in &loaded.warnings {
-                    output.text(&format!("warning: {warning}\n"))?;
+                    print(&format!("warning: {warning}\n"))?;
                 }
             }
             if loaded.problems.is_empty() {
@@ -47,7 +47,7 @@ pub(crate) fn run(what: &Configuration, loaded: &Loaded, output: &Output) -> Res
                     field("origin")
                 );
             }
-            output.text(&text)
+            print(&text)
         }
     }
 }

@@ -25,19 +25,19 @@ fn main() -> ExitCode {
     let (flags, file) = config::given(&matches);
     let loaded = config::load(&Inputs::of_process(flags, file));
     let done = match arguments.area {
-        Area::Config(what) => configuration::run(&what, &loaded, &output),
+        Area::Config(what) => configuration::run(&what, &loaded, output),
         Area::User(_) | Area::Session(_) | Area::Room(_) | Area::Status => {
             configured(loaded).and_then(|config| {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
-                runtime.block_on(administrate(arguments.area, &config, &output))
+                runtime.block_on(administrate(arguments.area, &config, output))
             })
         }
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => output.failed(&failure),
+        Err(failure) => output::failed(&failure),
     }
 }
 
@@ -46,7 +46,7 @@ fn configured(loaded: Loaded) -> Result<Config, Failure> {
     loaded.config.ok_or(Failure::Configuration(problems))
 }
 
-async fn administrate(area: Area, config: &Config, output: &Output) -> Result<(), Failure> {
+async fn administrate(area: Area, config: &Config, output: Output) -> Result<(), Failure> {
     if let Area::Status = area {
         return output.record(&door::status(config).await?);
     }

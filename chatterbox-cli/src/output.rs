@@ -80,36 +80,36 @@ impl Output {
             print(&format!("{sentence}\n"))
         }
     }
-
-    /// Text as it is.
-    pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
-        print(text)
-    }
-
-    /// Says why nothing was done.
-    pub(crate) fn failed(self, failure: &Failure) -> ExitCode {
-        let mut errors = io::stderr().lock();
-        let code = match failure {
-            Failure::Configuration(problems) => {
-                for problem in problems {
-                    let _ = writeln!(errors, "{problem}");
-                }
-                2
-            }
-            Failure::Server(ClientError::Refused(refused)) => {
-                let _ = writeln!(errors, "{}: {}", refused.code, refused.message);
-                1
-            }
-            other => {
-                let _ = writeln!(errors, "{other}");
-                1
-            }
-        };
-        ExitCode::from(code)
-    }
 }
 
-fn print(text: &str) -> Result<(), Failure> {
+/// Says why nothing was done; the exit code that goes with it.
+pub(crate) fn failed(failure: &Failure) -> ExitCode {
+    let mut errors = io::stderr().lock();
+    let code = match failure {
+        Failure::Configuration(problems) => {
+            for problem in problems {
+                let _ = writeln!(errors, "{problem}");
+            }
+            2
+        }
+        Failure::Server(ClientError::Refused(refused)) => {
+            let _ = writeln!(errors, "{}: {}", refused.code, refused.message);
+            1
+        }
+        Failure::Start(_)
+        | Failure::Server(_)
+        | Failure::Refused { .. }
+        | Failure::Wrong(_)
+        | Failure::Io(_) => {
+            let _ = writeln!(errors, "{failure}");
+            1
+        }
+    };
+    ExitCode::from(code)
+}
+
+/// Prints text as it is.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
     match io::stdout().write_all(text.as_bytes()) {
         // Somebody's `| head` has seen enough.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

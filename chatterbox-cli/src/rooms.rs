@@ -7,7 +7,7 @@ use crate::arguments::Room;
 use crate::door::Door;
 use crate::output::{Failure, Output};
 
-pub(crate) async fn run(what: Room, door: &mut Door, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn run(what: Room, door: &mut Door, output: Output) -> Result<(), Failure> {
     match what {
         Room::List => list(door, output).await,
         Room::Create { name, description } => {
@@ -28,7 +28,7 @@ pub(crate) async fn run(what: Room, door: &mut Door, output: &Output) -> Result<
     }
 }
 
-async fn list(door: &mut Door, output: &Output) -> Result<(), Failure> {
+async fn list(door: &mut Door, output: Output) -> Result<(), Failure> {
     let mut rooms = Vec::new();
     let mut after = None;
     loop {

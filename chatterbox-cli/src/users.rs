@@ -15,7 +15,7 @@ use crate::arguments::{Session, User};
 use crate::door::Door;
 use crate::output::{Failure, Output};
 
-pub(crate) async fn users(what: User, door: &mut Door, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn users(what: User, door: &mut Door, output: Output) -> Result<(), Failure> {
     match what {
         User::Create {
             username,
@@ -60,7 +60,7 @@ pub(crate) async fn users(what: User, door: &mut Door, output: &Output) -> Resul
     }
 }
 
-pub(crate) async fn sessions(what: Session, door: &mut Door, output: &Output) -> Result<(), Failure> {
+pub(crate) async fn sessions(what: Session, door: &mut Door, output: Output) -> Result<(), Failure> {
     match what {
         Session::List { user } => {
             let user = find(&user, door).await?;
@@ -87,7 +87,7 @@ pub(crate) async fn sessions(what: Session, door: &mut Door, output: &Output) ->
     }
 }
 
-async fn suspend(user: &str, suspended: bool, door: &mut Door, output: &Output) -> Result<(), Failure> {
+async fn suspend(user: &str, suspended: bool, door: &mut Door, output: Output) -> Result<(), Failure> {
     let id = find(user, door).await?;
     let reply = door.call(SuspendUser { id, suspended }).await?;
     let sentence = if suspended {

@@ -98,7 +98,7 @@ async fn serve(config: &Config) -> Result<(), StartError> {
     };
     let url = bound.url();
     control::serve(&node.lock, Arc::new(operator), tasks)?;
-    let serving = listen::serve(bound, chat, admission, tasks.clone());
+    let serving = listen::serve(bound, &chat, &admission, tasks);
     greet(&url, config.environment);
     drain_on_signal(signals, serving, node, config.shutdown_grace).await;
     Ok(())

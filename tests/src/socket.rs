@@ -59,10 +59,10 @@ impl Socket {
         let answer = socket.packet().await?;
         let connected: Value =
             serde_json::from_str(answer.strip_prefix("40").unwrap_or("null")).unwrap_or_default();
-        socket.id = connected["sid"]
-            .as_str()
-            .unwrap_or_else(|| panic!("CONNECT was answered with {answer}"))
-            .to_owned();
+        let Some(id) = connected["sid"].as_str() else {
+            panic!("CONNECT was answered with {answer}")
+        };
+        id.clone_into(&mut socket.id);
         Ok(socket)
     }
 

@@ -1,5 +1,6 @@
 //! The invariants of the layering (docs/ARCHITECTURE.md), read off the sources: what a module may not use, it does not
 //! name. Comments, strings in tests and test modules don't count.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking, its helpers too")]
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;

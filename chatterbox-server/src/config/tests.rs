@@ -37,7 +37,7 @@ fn nothing_set_is_a_development_server() {
         config.rate_limit_api,
         Some(Rate {
             count: 100,
-            per: Duration::from_secs(60)
+            per: Duration::from_mins(1)
         })
     );
 }

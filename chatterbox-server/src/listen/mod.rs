@@ -42,7 +42,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 ///
 /// Every request carries the peer's address as [`SocketAddr`] in its extensions. An upgraded connection gives its place
 /// in [`Admission`] back: from then on it counts as a session of the realtime service, which has caps of its own.
-pub fn serve<S, B>(bound: Bound, service: S, admission: Admission, tasks: Tasks) -> Serving
+pub fn serve<S, B>(bound: Bound, service: &S, admission: &Admission, tasks: &Tasks) -> Serving
 where
     S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,

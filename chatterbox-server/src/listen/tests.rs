@@ -31,7 +31,7 @@ async fn heads_beyond_the_limits_are_answered_431() {
     // PROTOCOL.md section 13 (CVE-2024-37890 is about 1500 header lines), THREATS.md A4.
     let bound = bind(&Host::Localhost, 0).unwrap();
     let port = bound.port();
-    let serving = serve(bound, tower::service_fn(hello), limits(), Tasks::new());
+    let serving = serve(bound, &tower::service_fn(hello), &limits(), &Tasks::new());
     let head = |extra: &str| format!("GET / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{extra}\r\n");
 
     for (extra, status) in [
@@ -68,7 +68,7 @@ async fn draining_finishes_what_is_in_flight_and_refuses_new_connections() {
     });
     let bound = bind(&Host::Localhost, 0).unwrap();
     let port = bound.port();
-    let serving = serve(bound, slow, limits(), Tasks::new());
+    let serving = serve(bound, &slow, &limits(), &Tasks::new());
     let in_flight =
         Tasks::new().spawn(async move { exchange(port, "GET / HTTP/1.1\r\nHost: x\r\n\r\n").await });
     has_arrived.await.unwrap();
@@ -85,7 +85,7 @@ async fn a_connection_over_the_limit_of_its_address_is_closed_at_once() {
     let bound = bind(&Host::Localhost, 0).unwrap();
     let port = bound.port();
     let admission = Admission::new(100, 1, Vec::new());
-    let serving = serve(bound, tower::service_fn(hello), admission.clone(), Tasks::new());
+    let serving = serve(bound, &tower::service_fn(hello), &admission, &Tasks::new());
     let mut first = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     first
         .write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -104,7 +104,7 @@ async fn a_head_that_does_not_end_costs_its_connection_after_ten_seconds() {
     // THREATS.md A2. The paused clock runs ahead while nothing happens.
     let bound = bind(&Host::Localhost, 0).unwrap();
     let port = bound.port();
-    let serving = serve(bound, tower::service_fn(hello), limits(), Tasks::new());
+    let serving = serve(bound, &tower::service_fn(hello), &limits(), &Tasks::new());
     let started = tokio::time::Instant::now();
     let answer = exchange(port, "GET / HTTP/1.1\r\nHost: x\r\nX-Slow").await;
     assert!(!answer.contains("200"), "{answer}");

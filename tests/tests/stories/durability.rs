@@ -57,22 +57,15 @@ impl Sender {
             );
         }
         loop {
-            let key = match self.unanswered.take() {
-                Some(key) => key,
-                None => {
-                    self.next += 1;
-                    format!("{}-{}", self.person.name, self.next)
-                }
+            let key = self.unanswered.take().unwrap_or_else(|| {
+                self.next += 1;
+                format!("{}-{}", self.person.name, self.next)
+            });
+            let Some((answer, _)) = self.attempt(&key).await else {
+                self.unanswered = Some(key);
+                return self;
             };
-            match self.attempt(&key).await {
-                Some((answer, _)) => {
-                    self.acknowledged.insert(key, answer);
-                }
-                None => {
-                    self.unanswered = Some(key);
-                    return self;
-                }
-            }
+            self.acknowledged.insert(key, answer);
         }
     }
 
