@@ -5,10 +5,12 @@ use std::sync::{Mutex, PoisonError};
 use async_trait::async_trait;
 
 use super::conformance::Port;
+use crate::clock::Timestamp;
 use crate::domain::entry::{ClientMessageId, Entry, Seq};
-use crate::ids::{ConversationId, EntryId, UserId};
+use crate::domain::session::Session;
+use crate::ids::{ConversationId, EntryId, SessionId, UserId};
 use crate::ports::rate_limit::{Decision, RateLimitError, RateLimiter, Take};
-use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, StoreError};
+use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, Rotation, SessionStore, StoreError};
 
 /// What happens to a call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -135,6 +137,50 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
             unavailable,
         )
         .await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: SessionStore>> SessionStore for Flaky<P> {
+    async fn insert(&self, session: &Session) -> Result<(), StoreError> {
+        self.through(self.inner.insert(session), unavailable).await
+    }
+
+    async fn get(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.through(self.inner.get(id), unavailable).await
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        from: u32,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.through(self.inner.rotate(id, from, now, expires_at), unavailable)
+            .await
+    }
+
+    async fn revoke(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        self.through(self.inner.revoke(id, now), unavailable).await
+    }
+
+    async fn revoke_all(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        self.through(self.inner.revoke_all(user, except, now), unavailable)
+            .await
+    }
+
+    async fn of_user(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.through(self.inner.of_user(user, now), unavailable).await
+    }
+
+    async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.through(self.inner.sweep(before, limit), unavailable).await
     }
 }
 

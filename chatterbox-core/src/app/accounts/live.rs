@@ -113,3 +113,55 @@ impl std::fmt::Debug for LiveSessions {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::KeyRing;
+    use crate::memory::MemorySessions;
+    use crate::testkit::{Fault, Flaky, ManualClock, SeededIds, samples};
+
+    #[tokio::test]
+    async fn i8_the_store_is_asked_once_a_second_and_believed_no_longer() {
+        let ids = Arc::new(SeededIds::new(1));
+        let clock = Arc::new(ManualClock::at(samples::now()));
+        let store = Arc::new(Flaky::new(Arc::new(MemorySessions::new(10))));
+        let ring = KeyRing::new(b"a secret of more than thirty-two bytes", []);
+        let tokens = AccessTokens::new(&ring, Duration::from_mins(15), ids.clone());
+        let live = LiveSessions::new(tokens.clone(), store.clone(), clock.clone());
+        let session = samples::session(&*ids, samples::user_id(&*ids));
+        store.insert(&session).await.unwrap();
+        let issue = |user| {
+            tokens
+                .issue(user, session.id, session.expires_at, samples::now())
+                .0
+        };
+        let token = issue(session.user);
+        assert_eq!(live.verify(&token).await.unwrap().user, session.user);
+
+        // From here on any look at the store fails: within the second there is none.
+        store.plan([Fault::Refused, Fault::Refused]);
+        clock.advance(Duration::from_millis(999));
+        assert!(live.verify(&token).await.is_ok());
+        clock.advance(Duration::from_millis(1));
+        assert!(
+            matches!(live.verify(&token).await, Err(Error::Unavailable(_))),
+            "never open"
+        );
+        live.forget(session.id);
+        assert!(matches!(live.verify(&token).await, Err(Error::Unavailable(_))));
+        assert!(live.verify(&token).await.is_ok());
+
+        // A clock that was set back does not stretch the second.
+        clock.set(samples::now());
+        store.plan([Fault::Refused]);
+        assert!(matches!(live.verify(&token).await, Err(Error::Unavailable(_))));
+
+        // A session of somebody else makes nobody a user, however well it is signed.
+        let stranger = issue(samples::user_id(&*ids));
+        assert!(matches!(
+            live.verify(&stranger).await,
+            Err(Error::Unauthenticated(_))
+        ));
+    }
+}

@@ -3,6 +3,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::{PASSWORD, World, id_of, registration, text};
+use crate::app::accounts::{CreateUser, ListSessions, ListUsers, Login, RevokeSessions, SetAdmin};
+use crate::app::{Actor, Command, Error};
 use crate::domain::user::{LoginName, NewUser, PasswordHash};
 use crate::ids::UserId;
 use crate::testkit::samples;
@@ -453,4 +455,110 @@ async fn a_user_has_so_many_sessions_and_the_oldest_ends_first() {
         .send()
         .await;
     assert_eq!(first.status, 401);
+}
+
+#[tokio::test]
+async fn an_operator_manages_accounts_and_nobody_else_does() {
+    let world = World::new();
+    let create = CreateUser {
+        username: "root-of-all".to_owned(),
+        email: "ops@example.org".to_owned(),
+        password: PASSWORD.into(),
+        display_name: None,
+        admin: true,
+    };
+    let refused = world.stack.call(Actor::Nobody, create.clone()).await;
+    assert!(matches!(refused, Err(Error::Forbidden(_))));
+    let operator = Actor::Operator;
+    let created = world.stack.call(operator, create.clone()).await.unwrap().user;
+    assert!(created.admin);
+    let again = world.stack.call(operator, create).await;
+    assert!(matches!(again, Err(Error::UsernameTaken)));
+
+    let login = json!({ "username": "root-of-all", "password": PASSWORD });
+    let agent = world
+        .post("/api/auth/login", &login)
+        .header("user-agent", &"x".repeat(500));
+    let token = text(&agent.send().await.body, "accessToken");
+    let sessions = world
+        .stack
+        .call(operator, ListSessions { user: created.id })
+        .await
+        .unwrap()
+        .items;
+    assert_eq!(sessions.len(), 1);
+    assert_eq!(sessions[0].user_agent.as_ref().map(String::len), Some(200));
+
+    world
+        .stack
+        .call(
+            operator,
+            SetAdmin {
+                id: created.id,
+                admin: false,
+            },
+        )
+        .await
+        .unwrap();
+    let me = world.get("/api/auth/me").token(&token).send().await;
+    assert_eq!(me.body["admin"], false);
+    let revoke = RevokeSessions {
+        user: created.id,
+        session: None,
+    };
+    assert_eq!(
+        world.stack.call(operator, revoke).await.unwrap().ended,
+        [sessions[0].id]
+    );
+    assert_eq!(world.get("/api/auth/me").token(&token).send().await.status, 401);
+
+    world.register("ann").await;
+    let first = world
+        .stack
+        .call(
+            operator,
+            ListUsers {
+                after: None,
+                limit: 1,
+            },
+        )
+        .await
+        .unwrap();
+    assert_eq!((first.items.len(), first.has_more), (1, true));
+    let after = Some(first.items[0].account.id);
+    let rest = world
+        .stack
+        .call(operator, ListUsers { after, limit: 1 })
+        .await
+        .unwrap();
+    assert_eq!((rest.items.len(), rest.has_more), (1, false));
+    let unknown = "000000000000000000000001".parse().unwrap();
+    let missing = world
+        .stack
+        .call(
+            operator,
+            SetAdmin {
+                id: unknown,
+                admin: true,
+            },
+        )
+        .await;
+    assert!(matches!(missing, Err(Error::NotFound(_))));
+}
+
+#[tokio::test]
+async fn secrets_in_commands_and_replies_are_not_shown() {
+    let world = World::new();
+    let login = Login {
+        login: "ann".to_owned(),
+        password: PASSWORD.into(),
+        user_agent: None,
+    };
+    assert!(!format!("{:?}", Command::from(login.clone())).contains(PASSWORD));
+    let ann = world.register("ann").await;
+    let reply = world.stack.call(Actor::Nobody, login).await.unwrap();
+    let shown = format!("{reply:?}");
+    assert!(!shown.contains(reply.tokens.access_token.as_str()));
+    assert!(!shown.contains(reply.tokens.refresh_token.as_str()));
+    assert!(shown.contains(&text(&ann["user"], "id")));
 }
