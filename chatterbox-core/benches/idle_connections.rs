@@ -18,8 +18,7 @@ const REQUEST: &[u8] =
 
 fn main() {
     let count = std::env::args()
-        .filter_map(|argument| argument.parse().ok())
-        .next()
+        .find_map(|argument| argument.parse().ok())
         .unwrap_or(5_000);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)

@@ -190,9 +190,9 @@ fn write(
         [only] => &only.as_websocket()[skip..],
         _ if total <= COPY_MAX => {
             copy.clear();
-            frames
-                .iter()
-                .for_each(|frame| copy.extend_from_slice(frame.as_websocket()));
+            for frame in frames {
+                copy.extend_from_slice(frame.as_websocket());
+            }
             &copy[skip..]
         }
         _ => return write_pieces(half, frames, skip, total),

@@ -91,6 +91,7 @@ pub(super) struct State {
 }
 
 /// What the connection's task learns when it looks.
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, each read once")]
 #[derive(Debug)]
 pub(crate) struct Look {
     pub(crate) arrival: Option<Box<Arrival>>,
@@ -320,7 +321,7 @@ impl Link {
                     | Output::AnswerProbe(..)
                     | Output::EndProbe(_)
                     | Output::Upgraded(_) => {
-                        state.requests.answer(output, &mut state.session, now(), &mut out)
+                        state.requests.answer(output, &mut state.session, now(), &mut out);
                     }
                 }
             }

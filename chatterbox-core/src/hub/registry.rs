@@ -47,8 +47,11 @@ pub enum Delivery {
 pub struct Hub<K> {
     hasher: RandomState,
     topics: Box<[Mutex<TopicShard<K>>]>,
-    connections: Box<[Mutex<HashMap<ConnectionId, Vec<TopicId>>>]>,
+    connections: Box<[ConnectionShard]>,
 }
+
+/// What each connection is subscribed to.
+type ConnectionShard = Mutex<HashMap<ConnectionId, Vec<TopicId>>>;
 
 /// Shards of both kinds: enough that two publishers seldom meet.
 const SHARDS: u32 = 64;
@@ -194,8 +197,9 @@ impl<K: Hash + Eq + Clone> Hub<K> {
 }
 
 impl<K> Hub<K> {
-    fn connection_shard(&self, id: ConnectionId) -> &Mutex<HashMap<ConnectionId, Vec<TopicId>>> {
-        &self.connections[id.number() as usize % SHARDS as usize]
+    fn connection_shard(&self, id: ConnectionId) -> &ConnectionShard {
+        let shard = usize::try_from(id.number() % u64::from(SHARDS)).unwrap_or(0);
+        &self.connections[shard]
     }
 }
 

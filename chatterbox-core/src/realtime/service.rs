@@ -126,7 +126,9 @@ impl<A: Application> EngineIo<A> {
         let waves = if spread.is_zero() { 1 } else { 100 };
         let per_wave = all.len().div_ceil(waves).max(1);
         for wave in all.chunks(per_wave) {
-            wave.iter().for_each(|link| link.close(CloseReason::ShuttingDown));
+            for link in wave {
+                link.close(CloseReason::ShuttingDown);
+            }
             if !spread.is_zero() {
                 tokio::time::sleep(spread / 100).await;
             }

@@ -20,7 +20,7 @@ use super::service::Server;
 use super::sessions::Place;
 use super::socket::Stream;
 use crate::engine::eio::TransportKind;
-use crate::engine::websocket::{MessageLimits, Reader};
+use crate::engine::websocket::{Event, Fault, MessageLimits, Reader};
 use crate::hub::Link;
 use crate::hub::driver::{Arrival, ProbeCommand};
 
@@ -172,10 +172,10 @@ impl Probe {
             let event = self.reader.read(&mut input, limits);
             self.pending = self.pending.slice(self.pending.len() - input.len()..);
             match event {
-                Ok(Some(event)) => self.tell(Ok(event)),
+                Ok(Some(event)) => self.tell(&Ok(event)),
                 Err(fault) => {
                     self.pending.clear();
-                    self.tell(Err(fault));
+                    self.tell(&Err(fault));
                 }
                 Ok(None) => {
                     tokio::select! {
@@ -201,7 +201,7 @@ impl Probe {
         }
     }
 
-    fn tell(&self, event: Result<crate::engine::websocket::Event, crate::engine::websocket::Fault>) {
+    fn tell(&self, event: &Result<Event, Fault>) {
         self.link
             .with(|session, now, out| session.probe_event(self.id, event, now, out));
     }
@@ -239,7 +239,7 @@ mod tests {
             (SEC_WEBSOCKET_KEY, "dGhlIHNhbXBsZSBub25j"),
         ] {
             assert!(
-                !is_requested(Version::HTTP_11, &headers(&[broken.clone()])),
+                !is_requested(Version::HTTP_11, &headers(std::slice::from_ref(&broken))),
                 "{broken:?}"
             );
         }

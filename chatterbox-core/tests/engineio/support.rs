@@ -1,5 +1,6 @@
 //! A server with an echo application, and clients that can also do what they must not.
 
+use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Context;
@@ -165,7 +166,7 @@ impl TestServer {
             head += "Connection: close\r\n";
         }
         if length > 0 {
-            head += &format!("Content-Length: {length}\r\n");
+            write!(head, "Content-Length: {length}\r\n").unwrap();
         }
         head += "\r\n";
         stream.write_all(head.as_bytes()).await.unwrap();
@@ -303,7 +304,7 @@ pub(crate) async fn piped<A: Application>(
             .ok();
     };
     let url = format!("ws://us.test/socket.io/?{query}");
-    let (_, connected) = tokio::join!(serving, tokio_tungstenite::client_async(url, client));
+    let ((), connected) = tokio::join!(serving, tokio_tungstenite::client_async(url, client));
     WebSocket(connected.unwrap().0)
 }
 
@@ -344,7 +345,7 @@ pub(crate) fn frame(first_byte: u8, payload: &[u8]) -> Vec<u8> {
     match u16::try_from(payload.len()) {
         Ok(length) if length < 126 => bytes.push(0x80 | u8::try_from(length).unwrap()),
         Ok(length) => {
-            bytes.push(0x80 | 126);
+            bytes.push(0xFE);
             bytes.extend(length.to_be_bytes());
         }
         Err(_) => {

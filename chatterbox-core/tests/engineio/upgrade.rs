@@ -135,7 +135,7 @@ async fn order_holds_over_an_upgrade_under_load() {
             take_one(&mut seen, &text);
         }
     };
-    let (_, seen) = tokio::join!(sender, receiver);
+    let ((), seen) = tokio::join!(sender, receiver);
     assert_eq!(
         seen,
         (0..3_000).map(|number| number.to_string()).collect::<Vec<_>>()

@@ -51,7 +51,7 @@ impl Default for Config {
             upgrade_timeout: Duration::from_secs(10),
             connect_timeout: None,
             close_timeout: Duration::from_secs(30),
-            receive_timeout: Duration::from_secs(60),
+            receive_timeout: Duration::from_mins(1),
             noop_pause: Duration::from_millis(50),
             payload_bytes_max: 1_000_000,
             fragments_max: 1024,

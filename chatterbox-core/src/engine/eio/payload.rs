@@ -113,7 +113,7 @@ mod tests {
     fn half_a_million_packets_are_settled_in_linear_time() {
         let body = Bytes::from("3\x1e".repeat(500_000) + "3");
         let begun = std::time::Instant::now();
-        assert_eq!(Payload::new(body).filter(Result::is_ok).count(), 500_001);
+        assert_eq!(Payload::new(body).flatten().count(), 500_001);
         assert!(begun.elapsed().as_secs() < 5, "quadratic would be minutes");
     }
 

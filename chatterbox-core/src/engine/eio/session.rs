@@ -416,22 +416,18 @@ impl Session {
     pub fn next_message(&mut self, now: Instant, out: &mut Outputs) -> Option<Message> {
         loop {
             let post = self.post.as_mut()?;
-            match post.packets.as_mut()?.next() {
-                Some(packet) => {
-                    let id = post.id;
-                    if packet == Ok(ClientPacket::Close) {
-                        self.post = None;
-                        out.push(Output::AnswerPost(id));
-                    }
-                    if let Some(message) = self.client_packet(packet, now, out) {
-                        return Some(message);
-                    }
-                }
-                None => {
-                    out.push(Output::AnswerPost(post.id));
-                    self.post = None;
-                    return None;
-                }
+            let id = post.id;
+            let Some(packet) = post.packets.as_mut()?.next() else {
+                out.push(Output::AnswerPost(id));
+                self.post = None;
+                return None;
+            };
+            if packet == Ok(ClientPacket::Close) {
+                self.post = None;
+                out.push(Output::AnswerPost(id));
+            }
+            if let Some(message) = self.client_packet(packet, now, out) {
+                return Some(message);
             }
         }
     }
@@ -515,7 +511,7 @@ impl Session {
     pub fn probe_event(
         &mut self,
         id: RequestId,
-        event: Result<Event, Fault>,
+        event: &Result<Event, Fault>,
         now: Instant,
         out: &mut Outputs,
     ) {
@@ -525,7 +521,7 @@ impl Session {
         let Some(probe) = polling.probe.as_mut().filter(|probe| probe.id == id) else {
             return;
         };
-        let packet = match &event {
+        let packet = match event {
             Ok(Event::Text(bytes)) => ClientPacket::from_text(bytes).ok(),
             Ok(Event::Ping(content)) => {
                 let pong = websocket::pong(content);

@@ -17,10 +17,7 @@ use crate::engine::{CloseReason, Frame, Message, Packet};
 /// A POST body. What can be read can be written, and read again as the same.
 pub fn eio_payload(data: &[u8]) {
     let packets: Vec<_> = Payload::new(Bytes::copy_from_slice(data)).collect();
-    assert_eq!(
-        packets.len(),
-        data.iter().filter(|byte| **byte == 0x1E).count() + 1
-    );
+    assert_eq!(packets.len(), data.split(|byte| *byte == 0x1E).count());
     let messages: Vec<Message> = packets
         .into_iter()
         .filter_map(|packet| match packet {
@@ -80,7 +77,7 @@ pub fn eio_session(data: &[u8]) {
     let Some((transport, operations)) = data.split_first() else {
         return;
     };
-    let mut run = Run::new(if transport % 2 == 0 {
+    let mut run = Run::new(if transport.is_multiple_of(2) {
         TransportKind::Polling
     } else {
         TransportKind::WebSocket
@@ -219,7 +216,7 @@ impl Run {
             8 => {
                 if let Some(id) = self.probes.get(usize::from(with) % self.probes.len().max(1)) {
                     self.session
-                        .probe_event(*id, Ok(Event::Text(text)), now, &mut out);
+                        .probe_event(*id, &Ok(Event::Text(text)), now, &mut out);
                 }
             }
             9 => {
@@ -259,7 +256,7 @@ impl Run {
             }
             15 => {
                 if self.session.transport() == TransportKind::WebSocket {
-                    self.session.websocket_gone(with % 2 == 0, now, &mut out);
+                    self.session.websocket_gone(with.is_multiple_of(2), now, &mut out);
                 }
             }
             16 => self.wait(Duration::from_millis(u64::from(with))),

@@ -68,7 +68,7 @@ impl Picture {
                     self.note(format!("probe {id} refused"));
                 }
             }
-            ("probe", Some(text)) => session.probe_event(id, Ok(Event::Text(text)), now, out),
+            ("probe", Some(text)) => session.probe_event(id, &Ok(Event::Text(text)), now, out),
             ("lost", None) => session.probe_gone(id),
             ("send", None) => {
                 if let Err(QueueFull) = session.send(Packet::from_elem(Frame::text(&[words[1]]), 1)) {
@@ -306,8 +306,7 @@ fn packets_behind_a_bad_one_are_not_run() {
             picture
                 .seen
                 .lines()
-                .filter(|line| line.contains("up") || line.contains("closed"))
-                .last(),
+                .rfind(|line| line.contains("up") || line.contains("closed")),
             Some("0s closed: parse error"),
             "{body}"
         );
