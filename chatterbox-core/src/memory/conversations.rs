@@ -23,7 +23,7 @@ struct Rows {
     by_id: HashMap<ConversationId, Conversation>,
     by_name: BTreeMap<RoomName, ConversationId>,
     members: HashMap<ConversationId, HashMap<UserId, Member>>,
-    member_rows: usize,
+    memberships: usize,
 }
 
 impl MemoryConversations {
@@ -38,7 +38,7 @@ impl MemoryConversations {
 
 impl Rows {
     fn len(&self) -> usize {
-        self.by_id.len() + self.member_rows
+        self.by_id.len() + self.memberships
     }
 
     fn find(&self, name: &RoomName) -> Option<&Conversation> {
@@ -73,7 +73,7 @@ impl Rows {
         };
         let members = self.members.entry(conversation).or_default();
         if members.insert(user, member).is_none() {
-            self.member_rows += 1;
+            self.memberships += 1;
         }
     }
 
@@ -198,7 +198,7 @@ impl ConversationStore for MemoryConversations {
             .get_mut(&room)
             .is_some_and(|members| members.remove(&user).is_some());
         if was_member {
-            rows.member_rows -= 1;
+            rows.memberships -= 1;
         }
         Ok(LeftRoom {
             was_member,

@@ -18,7 +18,7 @@ pub struct MemoryLog {
 #[derive(Debug, Default)]
 struct Logs {
     /// The entry with seq n stands at index n - 1.
-    by_conversation: HashMap<ConversationId, Vec<Entry>>,
+    entries_of: HashMap<ConversationId, Vec<Entry>>,
     by_id: HashMap<EntryId, (ConversationId, Seq)>,
     by_key: HashMap<(ConversationId, UserId, ClientMessageId), Seq>,
 }
@@ -35,7 +35,7 @@ impl MemoryLog {
 
 impl Logs {
     fn log(&self, conversation: ConversationId) -> &[Entry] {
-        self.by_conversation.get(&conversation).map_or(&[], Vec::as_slice)
+        self.entries_of.get(&conversation).map_or(&[], Vec::as_slice)
     }
 
     fn at(&self, conversation: ConversationId, seq: Seq) -> Option<&Entry> {
@@ -76,10 +76,7 @@ impl Logs {
             self.by_key
                 .insert((entry.conversation, entry.sender, key.clone()), entry.seq);
         }
-        self.by_conversation
-            .entry(entry.conversation)
-            .or_default()
-            .push(entry);
+        self.entries_of.entry(entry.conversation).or_default().push(entry);
     }
 }
 

@@ -18,7 +18,7 @@ pub struct MemoryUsers {
 
 #[derive(Debug, Default)]
 struct Accounts {
-    by_id: BTreeMap<UserId, Credentials>,
+    rows: BTreeMap<UserId, Credentials>,
     by_name_key: HashMap<String, UserId>,
     by_skeleton: HashMap<String, UserId>,
     by_email_key: HashMap<String, UserId>,
@@ -34,7 +34,7 @@ impl MemoryUsers {
     }
 
     fn change(&self, id: UserId, change: impl FnOnce(&mut Credentials)) -> bool {
-        lock(&self.accounts).by_id.get_mut(&id).map(change).is_some()
+        lock(&self.accounts).rows.get_mut(&id).map(change).is_some()
     }
 }
 
@@ -42,7 +42,7 @@ impl MemoryUsers {
 impl UserStore for MemoryUsers {
     async fn insert(&self, user: NewUser) -> Result<(), InsertUserError> {
         let mut accounts = lock(&self.accounts);
-        if accounts.by_id.contains_key(&user.id) {
+        if accounts.rows.contains_key(&user.id) {
             return Ok(());
         }
         if accounts.by_name_key.contains_key(&user.name.key)
@@ -53,13 +53,13 @@ impl UserStore for MemoryUsers {
         if accounts.by_email_key.contains_key(&user.email.key) {
             return Err(InsertUserError::EmailTaken);
         }
-        if accounts.by_id.len() >= self.entries {
+        if accounts.rows.len() >= self.entries {
             return Err(StoreError::Full.into());
         }
         accounts.by_name_key.insert(user.name.key, user.id);
         accounts.by_skeleton.insert(user.name.skeleton, user.id);
         accounts.by_email_key.insert(user.email.key, user.id);
-        accounts.by_id.insert(
+        accounts.rows.insert(
             user.id,
             Credentials {
                 user: User {
@@ -79,7 +79,7 @@ impl UserStore for MemoryUsers {
 
     async fn get(&self, id: UserId) -> Result<Option<User>, StoreError> {
         Ok(lock(&self.accounts)
-            .by_id
+            .rows
             .get(&id)
             .map(|account| account.user.clone()))
     }
@@ -89,7 +89,7 @@ impl UserStore for MemoryUsers {
         let wanted: std::collections::BTreeSet<_> = ids.iter().collect();
         Ok(wanted
             .into_iter()
-            .filter_map(|id| accounts.by_id.get(id))
+            .filter_map(|id| accounts.rows.get(id))
             .map(|account| account.user.clone())
             .collect())
     }
@@ -100,12 +100,12 @@ impl UserStore for MemoryUsers {
             LoginName::Username(key) => accounts.by_name_key.get(key),
             LoginName::Email(key) => accounts.by_email_key.get(key),
         };
-        Ok(id.and_then(|id| accounts.by_id.get(id)).cloned())
+        Ok(id.and_then(|id| accounts.rows.get(id)).cloned())
     }
 
     async fn replace_password_hash(&self, id: UserId, old: &str, new: &str) -> Result<bool, StoreError> {
         let mut accounts = lock(&self.accounts);
-        match accounts.by_id.get_mut(&id) {
+        match accounts.rows.get_mut(&id) {
             Some(account) if account.password_hash.0 == old => {
                 account.password_hash = PasswordHash(new.to_owned());
                 Ok(true)
@@ -125,7 +125,7 @@ impl UserStore for MemoryUsers {
     async fn list(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError> {
         let above = after.map_or(Bound::Unbounded, Bound::Excluded);
         Ok(lock(&self.accounts)
-            .by_id
+            .rows
             .range((above, Bound::Unbounded))
             .take(limit)
             .map(|(_, account)| account.user.clone())

@@ -111,7 +111,7 @@ where
             created_at: new.created_at,
             kind: new.kind.clone(),
         };
-        assert_eq!(add(&log, here, vec![new]).await, [entry.clone()]);
+        assert_eq!(add(&log, here, vec![new]).await, std::slice::from_ref(&entry));
         assert_eq!(log.head(here).await.unwrap(), Head::of(&entry));
         assert_eq!(log.get(here, entry.id).await.unwrap().as_ref(), Some(&entry));
         expected.push(entry);

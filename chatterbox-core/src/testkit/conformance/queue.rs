@@ -35,7 +35,7 @@ macro_rules! queue_conformance {
 }
 
 const JOB: Job = Job::SweepSessions;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 fn ids_of(claimed: &[Claimed]) -> Vec<JobId> {
     claimed.iter().map(|claimed| claimed.id).collect()

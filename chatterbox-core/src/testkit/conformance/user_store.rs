@@ -170,7 +170,7 @@ where
 {
     let candidate = |ids: &SeededIds, index| {
         let mut user = new_user(ids, &format!("ann{index}"));
-        user.name.skeleton = "ann".to_owned();
+        user.name.skeleton = "ann".into();
         user
     };
     race(make().await, candidate, |error| {
@@ -186,7 +186,7 @@ where
 {
     let candidate = |ids: &SeededIds, index| {
         let mut user = new_user(ids, &format!("ann{index}"));
-        user.email.key = "ann@example.org".to_owned();
+        user.email.key = "ann@example.org".into();
         user
     };
     race(make().await, candidate, |error| {
@@ -224,10 +224,10 @@ where
     let ids = SeededIds::new(1);
     store.insert(new_user(&ids, "ann")).await.unwrap();
     let mut refused = new_user(&ids, "bob");
-    refused.email.key = "ann@example.org".to_owned();
+    refused.email.key = "ann@example.org".into();
     store.insert(refused).await.unwrap_err();
     let mut refused = new_user(&ids, "ann");
-    refused.email.key = "bob@example.org".to_owned();
+    refused.email.key = "bob@example.org".into();
     store.insert(refused).await.unwrap_err();
     store.insert(new_user(&ids, "bob")).await.unwrap();
 }
