@@ -120,7 +120,10 @@ impl AccessTokens {
         session_ends: Timestamp,
         now: Timestamp,
     ) -> (String, Principal) {
-        let expires_at = now.plus(self.inner.ttl).min(session_ends);
+        // Claims count whole seconds: rounded up, so that a token lives as long as its client is told.
+        let expires_at = now
+            .plus(self.inner.ttl + Duration::from_millis(999))
+            .min(session_ends);
         let claims = Claims {
             iss: self.inner.issuer.clone(),
             aud: self.inner.audience.clone(),
@@ -246,6 +249,13 @@ mod tests {
         assert_eq!(tokens.verify(&token, at(NOW + 900)), Err(TokenError::Expired));
         let (_, capped) = tokens.issue(user(), session(), at(NOW + 60), at(NOW));
         assert_eq!(capped.expires_at, at(NOW + 60), "not beyond its session");
+        let (_, odd) = tokens.issue(
+            user(),
+            session(),
+            at(NOW + 9000),
+            at(NOW).plus(Duration::from_millis(604)),
+        );
+        assert_eq!(odd.expires_at, at(NOW + 901), "no shorter than its time");
     }
 
     #[test]
