@@ -1,5 +1,7 @@
 //! The embedded store behaves as every adapter does.
 
+#![expect(clippy::unwrap_used, reason = "a failure is to end the test")]
+
 use std::ops::Deref;
 use std::sync::Arc;
 

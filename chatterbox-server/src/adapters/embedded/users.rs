@@ -13,7 +13,7 @@ const COLUMNS: &str = "id, username, email, display_name, created_at, suspended,
 pub(super) struct EmbeddedUsers(EmbeddedStore);
 
 enum Inserted {
-    Inserted,
+    Yes,
     NameTaken,
     EmailTaken,
 }
@@ -71,7 +71,7 @@ impl UserStore for EmbeddedUsers {
                         .connection
                         .prepare_cached("SELECT 1 FROM users WHERE id = ?1")?;
                     if same.exists([new.id.as_bytes()])? {
-                        return Ok(Inserted::Inserted);
+                        return Ok(Inserted::Yes);
                     }
                     if exists("name_key = ?1", &[&new.name.key])? || exists("skeleton = ?1", &[&new.name.skeleton])? {
                         return Ok(Inserted::NameTaken);
@@ -98,13 +98,13 @@ impl UserStore for EmbeddedUsers {
                             ":password_hash": new.password_hash.0,
                             ":created_at": new.created_at.as_millis(),
                         })?;
-                    Ok(Inserted::Inserted)
+                    Ok(Inserted::Yes)
                 };
                 insert().map_err(store_error)
             })
             .await?;
         match inserted {
-            Inserted::Inserted => Ok(()),
+            Inserted::Yes => Ok(()),
             Inserted::NameTaken => Err(InsertUserError::UsernameTaken),
             Inserted::EmailTaken => Err(InsertUserError::EmailTaken),
         }
