@@ -341,6 +341,12 @@ mod tests {
         places[0].joined();
         places[0].joined();
         assert!(sessions.enter(address("192.0.2.1")).is_some());
+        // Those that go without having joined make room as well; one that joined keeps the address known.
+        places.pop();
+        let again: Vec<_> = (0..2)
+            .map(|_| sessions.enter(address("192.0.2.1")).unwrap())
+            .collect();
+        assert_eq!(again.len(), 2);
     }
 
     #[test]

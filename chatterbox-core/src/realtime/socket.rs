@@ -25,15 +25,17 @@ pub(super) enum Stream {
 
 impl Stream {
     /// Takes the stream out of hyper, and the bytes that came behind the request.
+    ///
+    /// These are copied: even an empty slice of hyper's buffer keeps all of its 8 KiB.
     pub(super) fn from_upgraded(upgraded: Upgraded) -> (Stream, Bytes) {
         // hyper-util's `auto` server wraps the stream, hyper's own does not.
         let upgraded = match hyper_util::server::conn::auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded)
         {
-            Ok(parts) => return (Stream::tcp(parts.io), parts.read_buf),
+            Ok(parts) => return (Stream::tcp(parts.io), Bytes::copy_from_slice(&parts.read_buf)),
             Err(upgraded) => upgraded,
         };
         match upgraded.downcast::<TokioIo<TcpStream>>() {
-            Ok(parts) => (Stream::tcp(parts.io), parts.read_buf),
+            Ok(parts) => (Stream::tcp(parts.io), Bytes::copy_from_slice(&parts.read_buf)),
             Err(upgraded) => (Stream::Other(Box::new(TokioIo::new(upgraded))), Bytes::new()),
         }
     }

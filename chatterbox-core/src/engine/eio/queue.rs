@@ -187,6 +187,25 @@ mod tests {
     }
 
     #[test]
+    fn frames_given_back_keep_their_order() {
+        let mut queue = SendQueue::default();
+        for size in [1, 2, 3, 4] {
+            queue.push(smallvec![frame(size)], SMALL).unwrap();
+        }
+        let mut taken = Vec::new();
+        queue.take(&mut taken, 3, 1000);
+        queue.give_back(taken.drain(..), 0);
+        queue.take(&mut taken, 64, 1000);
+        assert_eq!(
+            taken
+                .iter()
+                .map(|frame| frame.payload().len())
+                .collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
+    }
+
+    #[test]
     fn a_turn_ends_at_its_bounds() {
         let mut queue = SendQueue::default();
         for _ in 0..4 {
