@@ -320,7 +320,9 @@ impl Session {
         }
     }
 
-    /// A held GET carries away all that is queued.
+    /// A held GET carries away all that is queued, but for a close packet behind others: stock clients hand packets on
+    /// a tick later and drop them when a close stands in the same body, so that goes with the next GET. The reference
+    /// sends them apart too.
     pub fn flush(&mut self, out: &mut Outputs) {
         let Transport::Polling(polling) = &mut self.transport else {
             return;
@@ -335,9 +337,14 @@ impl Session {
         }
         let mut frames = Vec::new();
         self.queue.take(&mut frames, usize::MAX, usize::MAX);
+        let ends = frames.last() == Some(&packet::CLOSE);
+        let ends_alone = ends && frames.len() == 1;
+        if ends && !ends_alone {
+            self.queue.give_back(frames.pop().into_iter(), 0);
+        }
         self.queue.wrote(frames.iter().map(Frame::len).sum());
         out.push(Output::AnswerGet(id, payload::encode(&frames)));
-        if frames.last() == Some(&packet::CLOSE) {
+        if ends_alone {
             self.gone(out);
         }
     }

@@ -424,8 +424,13 @@ fn the_application_closes_through_the_held_get_or_the_next_one() {
         "0s closed: forced close\n 0s get 1 ← 1\n 0s gone\n 0s 2 ← code 1",
     );
     polling(
-        "send 4a\n close\n send 4b\n post 1 4c\n wait 20s\n get 2",
-        "0s closed: forced close\n 0s 1 ← code 1\n 20s get 2 ← 4a|1\n 20s gone",
+        "send 4a\n close\n send 4b\n post 1 4c\n wait 20s\n get 2\n get 3\n get 4",
+        "0s closed: forced close
+         0s 1 ← code 1
+         20s get 2 ← 4a
+         20s get 3 ← 1
+         20s gone
+         20s 4 ← code 1",
     );
     polling("close\n wait 40s", "0s closed: forced close\n 30s gone");
 }
