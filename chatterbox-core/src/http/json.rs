@@ -100,6 +100,10 @@ async fn read(request: Request) -> Result<Vec<u8>, ApiError> {
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    // The items of an array would be taken for the fields of the object, in their order.
+    if body.trim_ascii_start().starts_with(b"[") {
+        return Err(ApiError::Malformed("not an object".to_owned()));
+    }
     serde_json::from_slice(body).map_err(|error| {
         // The position helps; what the parser quotes of the body may be a password.
         let what = match error.classify() {

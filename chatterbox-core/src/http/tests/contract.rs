@@ -29,6 +29,10 @@ async fn what_is_no_json_for_the_route_is_refused() {
         ("nonsense", 400),
         ("null", 400),
         ("[]", 400),
+        (
+            " [\"ann\", \"ann@example.com\", \"correct horse battery staple\"]",
+            400,
+        ),
         ("\"text\"", 400),
         ("1", 400),
         ("{} {}", 400),
