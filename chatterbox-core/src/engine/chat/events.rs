@@ -22,6 +22,8 @@ pub struct Request {
     pub client_message_id: Option<Box<str>>,
     /// What it wants, if that could be understood.
     pub action: Result<Action, Error>,
+    /// Whether the event is one of ours. That others are refused is told only to who wants an ack.
+    pub is_known: bool,
 }
 
 /// What a client can want.
@@ -64,10 +66,11 @@ struct Heartbeat {
 }
 
 impl Request {
-    /// What an event asks for. `None` for an unknown event that wants no answer.
-    pub(super) fn read(event: &Event) -> Option<Request> {
+    /// What an event asks for.
+    pub(super) fn read(event: &Event) -> Request {
         let name = event.name();
         let mut client_message_id = None;
+        let mut is_known = true;
         let action = if !event.args.attachments().is_empty() {
             Err(Error::invalid("payload", "no binary attachments"))
         } else {
@@ -81,16 +84,24 @@ impl Request {
                 }),
                 "heartbeat" if event.arg_json(0).is_none() => Ok(Action::Heartbeat),
                 "heartbeat" => parse(event).map(|Heartbeat { .. }| Action::Heartbeat),
-                _ if event.ack.is_none() => return None,
-                _ => Err(Error::invalid("event", format!("unknown event {:.40}", name))),
+                _ => {
+                    is_known = false;
+                    Err(Error::invalid("event", format!("unknown event {:.40}", name)))
+                }
             }
         };
-        Some(Request {
+        Request {
             event: name.into(),
             ack: event.ack,
             client_message_id,
             action,
-        })
+            is_known,
+        }
+    }
+
+    /// Whether it presents a token, were it a malformed one.
+    pub(super) fn is_login(&self) -> bool {
+        matches!(&*self.event, "auth" | "connect")
     }
 
     /// The token of a CONNECT payload, if there is a text there.
@@ -102,6 +113,7 @@ impl Request {
             ack: None,
             client_message_id: None,
             action,
+            is_known: true,
         })
     }
 }
@@ -110,6 +122,10 @@ fn parse<T: DeserializeOwned>(event: &Event) -> Result<T, Error> {
     let json = event
         .arg_json(0)
         .ok_or_else(|| Error::invalid("payload", "an object is missing"))?;
+    // The items of an array would be taken for the fields of the object, in their order.
+    if !json.trim_ascii_start().starts_with('{') {
+        return Err(Error::invalid("payload", "must be an object"));
+    }
     serde_json::from_str(json).map_err(|error| {
         let complaint = error.to_string();
         let cut = complaint.floor_char_boundary(COMPLAINT_BYTES_MAX);

@@ -207,19 +207,16 @@ impl Chat {
         let unread = Err(Error::invalid("payload", "read twice"));
         match std::mem::replace(&mut request.action, unread) {
             Ok(action) => Begun::Run(action),
-            Err(error) => Begun::Answered(self.refuse(request, &error, now)),
+            Err(_) if !request.is_known && request.ack.is_none() => Begun::Answered(Steps::new()),
+            Err(error) => Begun::Answered(self.fail(request, &error, now)),
         }
     }
 
     /// Whether the sender may ask at all right now.
     fn judge(&mut self, request: &Request, now: Instant) -> Result<(), Steps> {
-        let is_token = matches!(
-            request.action,
-            Ok(Action::Authenticate { .. } | Action::Enter { .. })
-        );
         match &mut self.stage {
             Stage::Over => Err(Steps::new()),
-            Stage::Guest { .. } if is_token => Ok(()),
+            Stage::Guest { .. } if request.is_login() => Ok(()),
             Stage::Guest { events, .. } => {
                 *events += 1;
                 let too_many = *events > GUEST_EVENTS_MAX;
@@ -334,7 +331,7 @@ impl Chat {
         match self.stage {
             Stage::Over => Steps::new(),
             Stage::Guest { .. } | Stage::Member { .. } => {
-                Request::read(event).map(Step::Queue).into_iter().collect()
+                smallvec![Step::Queue(Request::read(event))]
             }
         }
     }

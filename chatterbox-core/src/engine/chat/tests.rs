@@ -208,6 +208,37 @@ fn before_auth_every_other_event_is_unauthenticated_and_counted() {
 }
 
 #[test]
+fn before_auth_unknown_events_are_counted_too_s_083() {
+    let mut session = Session::connected();
+    for _ in 0..20 {
+        session.hears(r#"2["no-such-event"]"#);
+        let seen = session.begins();
+        assert!(
+            seen[0].starts_with(r#"42["request-error",{"event":"no-such-event","code":"UNAUTHENTICATED""#)
+        );
+        assert_eq!(seen.len(), 1);
+    }
+    session.hears(r#"2["no-such-event"]"#);
+    assert_eq!(session.begins()[1..], ["close abuse"]);
+}
+
+#[test]
+fn a_malformed_auth_is_told_so_and_counts_as_a_refused_token_s_096() {
+    let mut session = Session::connected();
+    for payload in [r#",{"token":{"$gt":""}}"#, "", r#",["t"]"#] {
+        session.hears(&format!(r#"21["auth"{payload}]"#));
+        let seen = session.begins();
+        assert!(
+            seen[0].starts_with(r#"431[{"ok":false,"error":{"code":"VALIDATION""#),
+            "{payload}: {seen:?}"
+        );
+        let ended = seen.get(1).map(String::as_str);
+        let is_third = payload.starts_with(",[");
+        assert_eq!(ended, is_third.then_some("end not-authenticated"), "{payload}");
+    }
+}
+
+#[test]
 fn an_event_right_behind_auth_is_a_members() {
     let mut session = Session::connected();
     session.hears(r#"20["auth",{"token":"t"}]"#);
@@ -301,7 +332,10 @@ fn malformed_payloads_are_answered_and_change_nothing() {
             r#"["join-room",{"roomName":{"$gt":""}}]"#,
             "payload: invalid type: map, expected a string",
         ),
-        (r#"["join-room",null]"#, "payload: invalid type: null"),
+        (r#"["join-room",null]"#, "payload: must be an object"),
+        (r#"["join-room","tea"]"#, "payload: must be an object"),
+        (r#"["join-room",["tea"]]"#, "payload: must be an object"),
+        (r#"["heartbeat",[true]]"#, "payload: must be an object"),
         (
             r#"["join-room",{"roomName":"a","roomName":"b"}]"#,
             "payload: duplicate field `roomName`",
@@ -338,14 +372,23 @@ fn complaints_don_t_send_back_what_was_sent() {
 }
 
 #[test]
-fn unknown_events_without_ack_are_ignored() {
+fn unknown_events_without_ack_are_ignored_until_they_are_too_many() {
     let mut session = Session::member();
-    assert_eq!(session.hears(r#"2["no-such-event",1]"#), Vec::<String>::new());
+    session.hears(r#"2["no-such-event",1]"#);
+    assert_eq!(session.begins(), Vec::<String>::new());
+    session.hears(r#"2["error"]"#);
     assert_eq!(
-        session.hears(r#"2["error"]"#),
+        session.begins(),
         Vec::<String>::new(),
         "an ordinary event (CVE-2024-38355)"
     );
+    for _ in 0..200 {
+        session.hears(r#"2["no-such-event",1]"#);
+        if session.begins().contains(&"close abuse".to_owned()) {
+            return;
+        }
+    }
+    panic!("they are counted like any other event");
 }
 
 #[test]
