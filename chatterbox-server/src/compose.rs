@@ -24,6 +24,9 @@ compile_error!("the server needs a store: build it with the feature `embedded`")
 /// Messages a user may send at once, as a multiple of what they may send in `RATE_LIMIT_WS`'s time (S-142).
 const MESSAGE_BURST: u32 = 2;
 
+/// Requests of `RATE_LIMIT_API` for each room that a user may make in its time (S-076).
+const REQUESTS_PER_ROOM: u32 = 10;
+
 /// A chat and what it stands on.
 pub struct Composed {
     /// The chat.
@@ -75,6 +78,10 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
     settings.message_quota = config.rate_limit_ws.map(|rate| Quota {
         capacity: rate.count.saturating_mul(MESSAGE_BURST),
         ..quota(rate)
+    });
+    settings.room_quota = config.rate_limit_api.map(|rate| Quota {
+        capacity: (rate.count / REQUESTS_PER_ROOM).max(1),
+        refill_per_sec: quota(rate).refill_per_sec / f64::from(REQUESTS_PER_ROOM),
     });
     settings.chat.messages_per_second = config.rate_limit_ws.map(per_second);
     settings.api_limits = ApiLimits::by(config.rate_limit_api.map(quota));

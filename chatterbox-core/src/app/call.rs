@@ -100,6 +100,8 @@ pub enum Cost {
     Free,
     /// A message of the calling user (S-142).
     Message,
+    /// A room of the calling user (S-076).
+    Room,
 }
 
 /// A command with a typed reply. The implementation decides; it never publishes, queues or spawns.

@@ -21,7 +21,7 @@ pub use presence::Presences;
 pub use publish::Publisher;
 pub(crate) use publish::{end_session, end_sessions};
 pub use queue::Enqueuer;
-pub use rate_limit::RateLimitLayer;
+pub use rate_limit::{RateLimitLayer, UserLimits};
 pub use shield::ShieldLayer;
 pub use timeout::TimeoutLayer;
 pub use trace::TraceLayer;

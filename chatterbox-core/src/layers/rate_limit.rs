@@ -7,28 +7,42 @@ use crate::app::{Actor, Call, Command, Cost, Outcome, Reply};
 use crate::error::Error;
 use crate::ports::rate_limit::{Decision, Quota, Take};
 
-/// Takes the price of a call from its user's bucket (S-142).
+/// What one user may do, over all doors and nodes. `None` switches one off.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct UserLimits {
+    /// Messages (S-142).
+    pub messages: Option<Quota>,
+    /// Tries to make a room (S-076, THREATS.md G5).
+    pub rooms: Option<Quota>,
+}
+
+/// Takes the price of a call from its user's bucket.
 #[derive(Clone)]
 pub struct RateLimitLayer {
     buckets: Buckets,
-    messages: Option<Quota>,
+    limits: UserLimits,
 }
 
 impl RateLimitLayer {
-    /// Messages cost a token of `messages` each (`None`: nothing).
-    pub fn new(buckets: Buckets, messages: Option<Quota>) -> RateLimitLayer {
-        RateLimitLayer { buckets, messages }
+    /// A call costs a token of its kind.
+    pub fn new(buckets: Buckets, limits: UserLimits) -> RateLimitLayer {
+        RateLimitLayer { buckets, limits }
     }
 
     fn price(&self, call: &Call) -> Option<Take> {
-        match (call.command.cost(), &call.actor, self.messages) {
-            (Cost::Message, Actor::User(principal), Some(quota)) => Some(Take {
-                key: format!("msg:{}", principal.user),
-                quota,
-                cost: 1,
-            }),
-            (Cost::Free | Cost::Message, _, _) => None,
-        }
+        let Actor::User(principal) = &call.actor else {
+            return None;
+        };
+        let (bucket, quota) = match call.command.cost() {
+            Cost::Free => return None,
+            Cost::Message => ("msg", self.limits.messages),
+            Cost::Room => ("room", self.limits.rooms),
+        };
+        quota.map(|quota| Take {
+            key: format!("{bucket}:{}", principal.user),
+            quota,
+            cost: 1,
+        })
     }
 
     async fn take(&self, price: Take) -> Result<(), Error> {

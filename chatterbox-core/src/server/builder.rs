@@ -20,7 +20,9 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestParts};
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
-use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, end_sessions};
+use crate::layers::{
+    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, UserLimits, end_sessions,
+};
 use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::bus::Bus;
@@ -93,6 +95,8 @@ pub struct Settings {
     pub hashing_limits: HashingLimits,
     /// Messages a user may send (S-142); `None` without limit.
     pub message_quota: Option<Quota>,
+    /// Rooms a user may try to make (S-076); `None` without limit.
+    pub room_quota: Option<Quota>,
     /// Requests to the API (S-141).
     pub api_limits: ApiLimits,
     /// Logins, registrations and refreshes (S-141).
@@ -135,6 +139,7 @@ impl Settings {
                 capacity: 20,
                 refill_per_sec: 10.0,
             }),
+            room_quota: Some(Quota::per(10, Duration::from_mins(1))),
             api_limits: ApiLimits::default(),
             auth_limits: AuthLimits::default(),
             quotas: Quotas::default(),
@@ -232,9 +237,13 @@ impl Builder {
         let local = Arc::new(MemoryRateLimiter::new(LOCAL_BUCKETS_MAX));
         let buckets = Buckets::new(ports.rate_limiter.clone(), local);
         let node = NodeId::new(&*ports.ids);
+        let user_limits = UserLimits {
+            messages: settings.message_quota,
+            rooms: settings.room_quota,
+        };
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
-            rate_limit: RateLimitLayer::new(buckets.clone(), settings.message_quota),
+            rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
             presences: Presences::start(ports.presence.clone(), node, ports.clock.clone(), &tasks),
             publisher: Publisher::new(hub.clone(), names.clone(), ports.clock.clone(), log.outgoing),
             enqueuer: Enqueuer::new(ports.queue.clone(), ports.clock.clone(), ports.ids.clone()),

@@ -98,7 +98,7 @@ variables! {
 
     "Limits" {
         /// REST requests: of an address without a login, and of a user. All users of one address together have ten
-        /// times as many.
+        /// times as many. Of those of a user, one in ten may make a room.
         rate_limit_api: Option<Rate> = "RATE_LIMIT_API", always("100/min"), RateOrOff;
 
         /// Messages of a user, over all sockets and the REST API together; twice as many in a burst.

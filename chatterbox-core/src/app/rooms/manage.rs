@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
+use crate::app::{Actor, App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
 use crate::domain::entry::{EntryKind, SettingsChange};
 use crate::domain::limits::ROOM_DESCRIPTION_CHARS_MAX;
@@ -31,6 +31,7 @@ pub struct RoomCreated {
 impl UseCase for CreateRoom {
     type Reply = RoomCreated;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Room;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomCreated>, Error> {
         let creator = match by.actor {

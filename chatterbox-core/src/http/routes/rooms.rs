@@ -129,6 +129,7 @@ pub(in crate::http) struct CreateRoomBody {
         (status = 400, description = "`VALIDATION`", body = ErrorBody),
         (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
         (status = 409, description = "`DUPLICATE_ROOM` or `QUOTA_EXCEEDED`", body = ErrorBody),
+        (status = 429, description = "`RATE_LIMITED`", body = ErrorBody),
     ),
     security(("bearer" = []))
 )]

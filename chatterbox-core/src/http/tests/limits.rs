@@ -9,6 +9,7 @@ use super::world::{Options, PASSWORD, World, id_of, registration, text};
 use crate::app::accounts::AuthLimits;
 use crate::http::ApiLimits;
 use crate::http::client_ip::TrustedProxies;
+use crate::ports::rate_limit::Quota;
 
 fn limited() -> Options {
     Options {
@@ -301,4 +302,25 @@ async fn s_052_after_five_clashes_an_address_learns_no_more_names() {
     assert!(id_of(&elsewhere.body).to_string().len() == 24);
     tokio::time::advance(Duration::from_secs(wait)).await;
     assert_eq!(clash(6).await.refusal(), (409, "USERNAME_TAKEN"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_076_and_g5_a_user_makes_rooms_only_so_fast() {
+    let world = World::with(Options {
+        rooms: Some(Quota::per(2, Duration::from_mins(1))),
+        ..Options::default()
+    });
+    let (ann, bob) = (world.token("ann").await, world.token("bob").await);
+    let make = async |token: &str, name: &str| {
+        let body = json!({ "name": name });
+        world.post("/api/rooms", &body).token(token).send().await
+    };
+    assert_eq!(make(&ann, "tea").await.status, 201);
+    assert_eq!(make(&ann, "tea").await.refusal(), (409, "DUPLICATE_ROOM"));
+    let refused = make(&ann, "cake").await;
+    assert_eq!(refused.refusal(), (429, "RATE_LIMITED"));
+    assert_eq!(refused.header("retry-after"), "30");
+    assert_eq!(make(&bob, "cake").await.status, 201, "each user has their own");
+    tokio::time::advance(Duration::from_secs(30)).await;
+    assert_eq!(make(&ann, "milk").await.status, 201);
 }

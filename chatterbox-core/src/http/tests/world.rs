@@ -21,9 +21,10 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Body, Health, HealthCheck, RestApi, RestParts};
 use crate::hub::Hub;
 use crate::ids::{NodeId, SessionId, UserId};
-use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer};
+use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, UserLimits};
 use crate::log::{Announcer, Deliveries, Encoder, Log};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::ports::rate_limit::Quota;
 use crate::ports::storage::Stores;
 use crate::stack::{Layers, Stack};
 use crate::tasks::Tasks;
@@ -37,6 +38,7 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 pub(super) struct Options {
     pub(super) api: ApiLimits,
     pub(super) auth: AuthLimits,
+    pub(super) rooms: Option<Quota>,
     pub(super) origins: AllowedOrigins,
     pub(super) proxies: TrustedProxies,
     pub(super) checks: Vec<Box<dyn HealthCheck>>,
@@ -48,6 +50,7 @@ impl Default for Options {
         Options {
             api: ApiLimits::by(None),
             auth: AuthLimits::off(),
+            rooms: None,
             origins: AllowedOrigins::none(),
             proxies: TrustedProxies::default(),
             checks: Vec::new(),
@@ -114,9 +117,13 @@ impl World {
         let limiter = Arc::new(MemoryRateLimiter::new(10_000));
         let buckets = Buckets::new(limiter.clone(), limiter);
         let node = NodeId::new(&*ids);
+        let user_limits = UserLimits {
+            messages: None,
+            rooms: options.rooms,
+        };
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
-            rate_limit: RateLimitLayer::new(buckets.clone(), None),
+            rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
             presences: Presences::start(Arc::new(MemoryPresence::new(100)), node, clock.clone(), &tasks),
             publisher: Publisher::new(hub, names, clock.clone(), None),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),
