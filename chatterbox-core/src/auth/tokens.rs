@@ -63,6 +63,9 @@ struct Claims {
     sid: SessionId,
     exp: u64,
     iat: u64,
+    /// Never set by us; another issuer with the same key may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    nbf: Option<u64>,
     typ: Purpose,
 }
 
@@ -132,6 +135,7 @@ impl AccessTokens {
             sid: session,
             exp: seconds(expires_at),
             iat: seconds(now),
+            nbf: None,
             typ: Purpose::Access,
         };
         let token = jsonwebtoken::encode(&self.inner.header, &claims, &self.inner.signing)
@@ -159,6 +163,9 @@ impl AccessTokens {
             .claims;
         if seconds(now) >= claims.exp {
             return Err(TokenError::Expired);
+        }
+        if claims.nbf.is_some_and(|begins| seconds(now) < begins) {
+            return Err(TokenError::Invalid);
         }
         Ok(claims.principal())
     }
@@ -262,6 +269,10 @@ mod tests {
     fn whoever_knows_the_secret_can_make_tokens_with_stock_libraries() {
         let token = signed(&json!({"alg": "HS256", "typ": "JWT"}), &claims().to_string());
         assert!(tokens(&KeyRing::new(SECRET, [])).verify(&token, at(NOW)).is_ok());
+        let mut begun = claims();
+        begun["nbf"] = json!(NOW);
+        let token = signed(&json!({"alg": "HS256"}), &begun.to_string());
+        assert!(tokens(&KeyRing::new(SECRET, [])).verify(&token, at(NOW)).is_ok());
     }
 
     #[test]
@@ -331,6 +342,8 @@ mod tests {
             ("exp", json!([NOW + 900])),
             ("exp", Value::Null),
             ("iat", json!("now")),
+            ("nbf", json!("9999")),
+            ("nbf", json!(NOW + 1)),
             ("sub", json!({"$gt": ""})),
             ("sub", json!("root")),
             ("sid", json!("")),
