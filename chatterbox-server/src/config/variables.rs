@@ -115,7 +115,7 @@ variables! {
         /// The same of one address (IPv6: of one /64).
         connections_per_address_max: usize = "CONNECTIONS_PER_ADDRESS_MAX", always("1000"), Whole(1..=10_000_000);
 
-        /// The largest message or request body of a client.
+        /// The largest message or polling request of a socket. Bodies of the REST API are bounded at 64 KiB.
         max_payload: usize = "MAX_PAYLOAD", always("1000000"), Bytes(20_000..=100_000_000);
     }
 
