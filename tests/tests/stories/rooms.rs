@@ -204,3 +204,31 @@ async fn a_logout_ends_the_sockets_of_its_session() {
     assert_eq!((lost.code, lost.disconnected), (Some(4401), true));
     assert_eq!(ann.rest.get("/api/auth/me").await.refusal().0, 401);
 }
+
+#[tokio::test]
+async fn a_guest_is_heard_out_three_times_and_no_more() {
+    // S-083, S-096; SPEC.md section 1, How a session ends.
+    let server = TestServer::start().await;
+    let mut stranger = Socket::connect(server.url(), None).await.unwrap();
+    for (payload, expected) in [
+        (json!({"token": "no.such.token"}), "UNAUTHENTICATED"),
+        (json!({"token": {"$gt": ""}}), "VALIDATION"),
+        (json!(["no.such.token"]), "VALIDATION"),
+    ] {
+        let answer = stranger.ask("auth", payload).await.unwrap();
+        assert_eq!(answer["error"]["code"], expected, "{answer}");
+    }
+    let ended = stranger.hear("session-ended").await.unwrap();
+    assert_eq!(ended, json!({"reason": "not-authenticated", "reconnect": false}));
+    let lost = stranger.lost().await;
+    assert_eq!((lost.code, lost.disconnected), (Some(4401), true));
+
+    // Whatever else guests send is counted as well, known or not.
+    let mut chatty = Socket::connect(server.url(), None).await.unwrap();
+    for _ in 0..30 {
+        // The server may close before the last.
+        let _ = chatty.emit("no-such-event", json!({})).await;
+    }
+    let lost = chatty.lost().await;
+    assert_eq!((lost.code, lost.disconnected), (Some(4429), false));
+}

@@ -51,10 +51,17 @@ pub enum Action {
     Heartbeat,
 }
 
-/// Payload of `auth`, and of CONNECT. `cursors` and whatever else clients put in are left alone.
+/// Payload of `auth`. `cursors` and whatever else clients put in are left alone.
 #[derive(Deserialize)]
 struct Credentials {
     token: Box<str>,
+}
+
+/// Payload of CONNECT: a token, or none yet.
+#[derive(Deserialize)]
+struct Greeting {
+    #[serde(default)]
+    token: Option<Box<str>>,
 }
 
 /// Payload of `heartbeat`.
@@ -104,17 +111,20 @@ impl Request {
         matches!(&*self.event, "auth" | "connect")
     }
 
-    /// The token of a CONNECT payload, if there is a text there.
-    pub(super) fn enter(namespace: NamespaceId, auth: &str) -> Option<Request> {
-        let Credentials { token } = serde_json::from_str(auth).ok()?;
+    /// The token of a CONNECT payload, if there is one.
+    pub(super) fn enter(namespace: NamespaceId, auth: &str) -> Result<Option<Request>, Error> {
+        let greeting = serde_json::from_str(auth);
+        let Greeting { token } =
+            greeting.map_err(|_| Error::invalid("token", "must be a string, given once"))?;
+        let Some(token) = token else { return Ok(None) };
         let action = Ok(Action::Enter { namespace, token });
-        Some(Request {
+        Ok(Some(Request {
             event: "connect".into(),
             ack: None,
             client_message_id: None,
             action,
             is_known: true,
-        })
+        }))
     }
 }
 

@@ -176,14 +176,20 @@ impl Chat {
             None | Some(Output::Ack(_)) => Steps::new(),
             Some(Output::Event(event)) => self.event(&event),
             Some(Output::Connect { namespace, auth }) => {
-                match auth.and_then(|auth| Request::enter(namespace, auth.json())) {
-                    Some(request) => smallvec![Step::Queue(request)],
-                    None => self.accept(namespace, &socket_id()),
+                let entering = auth.map_or(Ok(None), |auth| Request::enter(namespace, auth.json()));
+                match entering {
+                    Ok(Some(request)) => smallvec![Step::Queue(request)],
+                    Ok(None) => self.accept(namespace, &socket_id()),
+                    Err(error) => self.shut_out(namespace, &error, now),
                 }
             }
             // The transport stays, and the client may ask for the namespace again (PROTOCOL.md section 10).
             Some(Output::Left { .. }) => {
-                self.stage = Stage::guest(&self.rules, now);
+                match self.stage {
+                    Stage::Member { .. } => self.stage = Stage::guest(&self.rules, now),
+                    // A guest who goes and comes gains neither time nor tries.
+                    Stage::Guest { .. } | Stage::Over => {}
+                }
                 smallvec![Step::Leave]
             }
             Some(Output::Send(packet)) => smallvec![Step::Send(packet)],

@@ -190,6 +190,31 @@ fn a_bad_token_in_the_connect_payload_is_a_connect_error() {
 }
 
 #[test]
+fn a_connect_payload_without_a_token_makes_a_guest_and_with_an_odd_one_is_refused() {
+    let refused = concat!(
+        r#"44{"message":"token: must be a string, given once","#,
+        r#""data":{"code":"VALIDATION"}}"#
+    );
+    for (payload, expected) in [
+        ("", vec!["joined", r#"40{"sid":"public"}"#]),
+        ("{}", vec!["joined", r#"40{"sid":"public"}"#]),
+        (
+            r#"{"token":null,"device":"x"}"#,
+            vec!["joined", r#"40{"sid":"public"}"#],
+        ),
+        (r#"{"token":{"$gt":""}}"#, vec![refused]),
+        (r#"{"token":7}"#, vec![refused]),
+        (r#"{"token":"a","token":"b"}"#, vec![refused]),
+    ] {
+        assert_eq!(
+            Session::opened().hears(&format!("0{payload}")),
+            expected,
+            "{payload}"
+        );
+    }
+}
+
+#[test]
 fn before_auth_every_other_event_is_unauthenticated_and_counted() {
     let mut session = Session::connected();
     session.hears(r#"25["join-room",{"roomName":"tea"}]"#);
@@ -321,6 +346,23 @@ fn leaving_the_namespace_ends_everything_but_the_transport() {
     assert!(session.chat.principal().is_none());
     assert_eq!(session.hears("0"), ["joined", r#"40{"sid":"public"}"#]);
     assert_eq!(session.waits(10), ["end not-authenticated"]);
+}
+
+#[test]
+fn a_guest_who_leaves_and_returns_gains_neither_time_nor_tries_s_083() {
+    let mut session = Session::connected();
+    for attempt in 1..=3 {
+        session.hears(r#"2["auth",{"token":"bad"}]"#);
+        let seen = session.answers(Err(Error::Unauthenticated("the access token is not valid")));
+        assert_eq!(seen.len(), if attempt == 3 { 2 } else { 1 }, "{attempt}");
+        session.hears("1");
+        session.hears("0");
+    }
+    let mut session = Session::connected();
+    assert_eq!(session.waits(9), Vec::<String>::new());
+    session.hears("1");
+    session.hears("0");
+    assert_eq!(session.waits(1), ["end not-authenticated"]);
 }
 
 #[test]
