@@ -123,7 +123,8 @@ impl Link {
     }
 
     /// Sends a packet only if the client can take it right now: a GET is held, or the kernel has taken all of the
-    /// websocket's earlier data (PROTOCOL.md section 11). Returns whether it was queued.
+    /// websocket's earlier data (PROTOCOL.md section 11). However many are sent in a row, they leave three quarters of
+    /// the queue to others, so a flood of them ends nobody. Returns whether it was queued.
     pub fn send_volatile(&self, packet: Packet) -> bool {
         let mut state = self.lock();
         let writable = match &state.wire {
@@ -131,7 +132,7 @@ impl Link {
             // What the flusher has not looked at yet goes out in the same write.
             Wire::Tcp(_) | Wire::Task => !state.blocked,
         };
-        let queued = writable && state.session.is_open() && state.session.send(packet).is_ok();
+        let queued = writable && state.session.has_slack() && state.session.send(packet).is_ok();
         self.after_queueing(&mut state);
         queued
     }
@@ -140,8 +141,7 @@ impl Link {
     /// Returns whether it was queued.
     pub fn send_droppable(&self, packet: Packet) -> bool {
         let mut state = self.lock();
-        let room = state.session.queued_bytes() <= state.session.config().queue.bytes_max / 4;
-        let queued = room && state.session.is_open() && state.session.send(packet).is_ok();
+        let queued = state.session.has_slack() && state.session.send(packet).is_ok();
         self.after_queueing(&mut state);
         queued
     }
@@ -497,6 +497,20 @@ mod tests {
         assert!(!connection.link().send_volatile(packet(10)));
         connection.set_writable(true);
         assert!(connection.link().send_volatile(packet(10)));
+    }
+
+    #[test]
+    fn a_flood_of_volatile_packets_leaves_room_for_others() {
+        // By bytes, and by frames: three of eight small ones are in the queue when it has no more slack.
+        for (bytes, sent) in [(13, 2), (2, 3)] {
+            let connection = Detached::new(SMALL);
+            let link = connection.link();
+            let queued = (0..50).filter(|_| link.send_volatile(packet(bytes))).count();
+            assert_eq!(queued, sent);
+            link.send(packet(10));
+            assert_eq!(connection.close_reason(), None);
+            assert_eq!(connection.take_sent().len(), sent + 1);
+        }
     }
 
     #[test]

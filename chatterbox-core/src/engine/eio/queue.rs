@@ -57,6 +57,12 @@ impl SendQueue {
         self.frames.is_empty()
     }
 
+    /// Whether packets that may get lost still enter: above a quarter of a bound, in bytes or in frames, what is left
+    /// is for those that may not.
+    pub fn has_slack(&self, limits: QueueLimits) -> bool {
+        self.bytes <= limits.bytes_max / 4 && self.frames.len() <= limits.frames_max / 4
+    }
+
     /// Adds a packet behind all others, whole or not at all. A sealed queue swallows it.
     pub fn push(&mut self, packet: Packet, limits: QueueLimits) -> Result<(), QueueFull> {
         if self.sealed {

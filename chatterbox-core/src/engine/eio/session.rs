@@ -189,6 +189,11 @@ impl Session {
         }
     }
 
+    /// Whether a packet that may get lost can be queued without crowding out others.
+    pub fn has_slack(&self) -> bool {
+        self.stage == Stage::Open && self.queue.has_slack(self.config.queue)
+    }
+
     /// Ends the session of a reader that is too slow. What waited for it is given up.
     pub fn overflow(&mut self, now: Instant, out: &mut Outputs) {
         self.queue.discard();
