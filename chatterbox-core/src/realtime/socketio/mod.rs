@@ -86,6 +86,6 @@ pub use ack::{Ack, AckError, Answer};
 pub use broadcast::Broadcast;
 pub use builder::{Builder, NamespaceBuilder};
 pub use connect::{ConnectRequest, Refusal};
-pub use server::{Namespace, SocketIo};
+pub use server::{Counters, Namespace, SocketIo};
 pub use session::SocketIoSession;
 pub use socket::{EmitError, ROOMS_MAX, Socket, SocketId};

@@ -1,6 +1,7 @@
 //! The whole server and its namespaces, as handles.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -24,6 +25,14 @@ pub(super) struct Inner {
     namespaces: Box<[Members]>,
     pub(super) hub: Hub<RoomKey>,
     pub(super) tasks: Tasks,
+    pub(super) unknown_acks: AtomicU64,
+}
+
+/// What has happened so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Answers of clients that nobody waited for: too late, twice, or made up. They are dropped (THREATS.md B4).
+    pub unknown_acks: u64,
 }
 
 /// A room of a namespace; no room: everybody in the namespace.
@@ -63,7 +72,15 @@ impl SocketIo {
             namespaces,
             hub: Hub::new(),
             tasks,
+            unknown_acks: AtomicU64::new(0),
         }))
+    }
+
+    /// What has happened so far.
+    pub fn counters(&self) -> Counters {
+        Counters {
+            unknown_acks: self.0.unknown_acks.load(Ordering::Relaxed),
+        }
     }
 
     /// The namespace of this name, if it was defined.

@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::str::FromStr;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -323,6 +324,9 @@ impl Socket {
         if let Some(waiter) = waiter {
             // Nobody waits any more if it was given up just now.
             let _ = waiter.send(args);
+        } else {
+            let unknown = &self.0.server.0.unknown_acks;
+            unknown.fetch_add(1, Ordering::Relaxed);
         }
     }
 

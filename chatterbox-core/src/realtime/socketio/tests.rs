@@ -354,6 +354,9 @@ async fn acks_of_clients_come_once_late_or_never() {
     let answer = socket.emit_with_ack("q", (), Duration::from_millis(600));
     drop(answer);
     client.says("32[\"given up\"]").await;
+    // THREATS B4: dropped and counted, the one that nobody ever asked for as well.
+    client.says(["3777[]", "39007199254740991[]"]).await;
+    assert_eq!(io.counters().unknown_acks, 5);
 
     let all: Vec<Answer> = (0..1024)
         .map(|_| socket.emit_with_ack("q", (), Duration::from_secs(1)))
