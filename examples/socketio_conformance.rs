@@ -10,9 +10,10 @@
 //! The suites are `docs/engine.io-protocol/v4-test-suite` and `docs/socket.io-protocol/v5-test-suite` of the
 //! repository socketio/socket.io; `npm install` and `npm test` in each run them against this.
 //!
-//! `PORT`, `PING_INTERVAL` and `PING_TIMEOUT` (both in milliseconds) override the port and the heartbeat.
+//! `PORT`, `PING_INTERVAL` and `PING_TIMEOUT` (both in milliseconds) override the port and the heartbeat. With port 0
+//! the system picks one; the only line of output says where it listens.
 
-use std::io;
+use std::io::{self, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::str::FromStr;
 use std::sync::Arc;
@@ -39,7 +40,7 @@ const BLOB_BYTES_MAX: usize = 16 * 1024 * 1024;
 
 #[tokio::main]
 async fn main() -> io::Result<()> {
-    let port = from_env("PORT", 3000)?;
+    let mut port = from_env("PORT", 3000)?;
     let tasks = Tasks::new();
     let config = |path: &str, connect_timeout| -> io::Result<Config> {
         Ok(Config {
@@ -77,8 +78,11 @@ async fn main() -> io::Result<()> {
 
     for address in [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)] {
         let listener = TcpListener::bind(SocketAddr::new(address, port)).await?;
+        // Both addresses on one port, also when the system picked it.
+        port = listener.local_addr()?.port();
         tasks.spawn_until_stopped(serve(listener, echo.clone(), sockets.clone(), tasks.clone()));
     }
+    writeln!(io::stdout(), "listening on http://localhost:{port}")?;
     tokio::signal::ctrl_c().await?;
     sockets.shutdown(Duration::ZERO).await;
     echo.shutdown(Duration::ZERO).await;
