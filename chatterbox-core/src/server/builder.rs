@@ -131,8 +131,8 @@ impl Settings {
         Settings {
             secret,
             previous_secrets: Vec::new(),
-            access_token_ttl: Duration::from_secs(15 * 60),
-            refresh_token_ttl: Duration::from_secs(30 * 24 * 3600),
+            access_token_ttl: Duration::from_mins(15),
+            refresh_token_ttl: Duration::from_hours(30 * 24),
             hashing: HashingParams::default(),
             hashing_limits: HashingLimits::default(),
             message_quota: Some(Quota {

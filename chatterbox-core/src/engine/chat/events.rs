@@ -93,7 +93,7 @@ impl Request {
                 "heartbeat" => parse(event).map(|Heartbeat { .. }| Action::Heartbeat),
                 _ => {
                     is_known = false;
-                    Err(Error::invalid("event", format!("unknown event {:.40}", name)))
+                    Err(Error::invalid("event", format!("unknown event {name:.40}")))
                 }
             }
         };

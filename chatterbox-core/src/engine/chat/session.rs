@@ -35,7 +35,7 @@ impl Default for ChatRules {
     fn default() -> ChatRules {
         ChatRules {
             auth_timeout: Duration::from_secs(10),
-            expiry_warning: Duration::from_secs(60),
+            expiry_warning: Duration::from_mins(1),
             heartbeat_interval_ms: 30_000,
             messages_per_second: Some(10),
         }

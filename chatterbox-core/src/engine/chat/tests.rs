@@ -31,7 +31,7 @@ impl Session {
 
     fn connected() -> Session {
         let mut session = Session::opened();
-        assert_eq!(session.hears("0"), [r#"joined"#, r#"40{"sid":"public"}"#]);
+        assert_eq!(session.hears("0"), ["joined", r#"40{"sid":"public"}"#]);
         session
     }
 
