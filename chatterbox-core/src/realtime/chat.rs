@@ -74,15 +74,16 @@ pub struct ChatSession {
     realtime: Arc<ChatRealtime>,
     link: Link,
     address: Option<IpAddr>,
-    waiting: VecDeque<Request>,
-    running: VecDeque<Running>,
+    /// Boxed, so that queues that are empty most of the time keep little memory.
+    waiting: VecDeque<Box<Request>>,
+    running: VecDeque<Box<Running>>,
     /// Who was reported to be here by this connection.
     present: Option<Principal>,
 }
 
 /// A request whose action runs. Answers go out in the order of requests.
 struct Running {
-    request: Request,
+    request: Box<Request>,
     turn: Turn,
     result: Pin<Box<dyn Future<Output = Result<Replied, Error>> + Send>>,
     done: Option<Result<Replied, Error>>,
@@ -131,7 +132,7 @@ impl ChatSession {
         for step in steps {
             match step {
                 Step::Send(packet) => self.link.send(packet),
-                Step::Queue(request) => self.waiting.push_back(request),
+                Step::Queue(request) => self.waiting.push_back(Box::new(request)),
                 Step::Joined => self.link.joined(),
                 Step::Leave => self.leave(),
                 Step::End(reason) => end_session(&self.link, reason),
@@ -157,12 +158,12 @@ impl ChatSession {
             Begun::Run(action) => {
                 let turn = Turn::default();
                 let result = self.run(action, turn.clone());
-                self.running.push_back(Running {
+                self.running.push_back(Box::new(Running {
                     request,
                     turn,
                     result,
                     done: None,
-                });
+                }));
             }
         }
         true
@@ -171,11 +172,14 @@ impl ChatSession {
     /// Answers what is finished, from the front.
     fn answer_finished(&mut self) {
         while self.running.front().is_some_and(|first| first.done.is_some()) {
-            let Some(Running {
+            let Some(first) = self.running.pop_front() else {
+                return;
+            };
+            let Running {
                 request,
                 done: Some(result),
                 ..
-            }) = self.running.pop_front()
+            } = *first
             else {
                 return;
             };

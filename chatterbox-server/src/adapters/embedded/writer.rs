@@ -1,7 +1,7 @@
 //! The one thread that writes: it takes whatever waits, runs it in one transaction, commits, and only then answers.
 //!
 //! ```text
-//! write(work) ──bounded channel──▶ BEGIN · work · work · … (at most 512) · COMMIT ──▶ each one's answer
+//! write(work) ──bounded channel──▶ gather ──▶ BEGIN · work · work · … (at most 512) · COMMIT ──▶ each one's answer
 //! ```
 //!
 //! A work checks before it writes, and what it writes first is the only statement that a constraint can refuse, which
@@ -10,6 +10,7 @@
 //! whole transaction is rolled back and everybody in it is told so.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use chatterbox_core::ports::storage::StoreError;
 use rusqlite::Connection;
@@ -24,6 +25,14 @@ const WAITING_MAX: usize = 4_096;
 
 /// Writes in one transaction. Bounds how long the first one waits for the last.
 const GROUP_MAX: usize = 512;
+
+/// From so many writes at once it pays to wait for more: a commit costs as much as several inserts, and whatever is
+/// committed together reaches its readers in fewer system calls.
+const GATHER_FROM: usize = 4;
+
+/// The thread looks for more so often, and commits when nothing came in between or the group has waited long enough.
+const GATHER_PAUSE: Duration = Duration::from_micros(200);
+const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// The way to the thread that writes. Clones lead to the same thread.
 #[derive(Clone)]
@@ -146,19 +155,7 @@ fn serve(connection: Connection, mut incoming: mpsc::Receiver<Command>) {
     while closing.is_none()
         && let Some(first) = incoming.blocking_recv()
     {
-        let mut next = Some(first);
-        while let Some(command) = next.take() {
-            match command {
-                Command::Work(work) => group.push(work),
-                Command::Close(asker) => {
-                    closing = Some(asker);
-                    break;
-                }
-            }
-            if group.len() < GROUP_MAX {
-                next = incoming.try_recv().ok();
-            }
-        }
+        closing = gather(first, &mut incoming, &mut group);
         let committed = commit_group(&mut writing, &mut group);
         for work in group.drain(..) {
             work.answer(&committed);
@@ -172,6 +169,39 @@ fn serve(connection: Connection, mut incoming: mpsc::Receiver<Command>) {
     drop(writing);
     if let Some(asker) = closing {
         let _ = asker.send(());
+    }
+}
+
+/// Collects a group: the first command and what comes with it or soon after. Somebody who asks for the end ends it.
+fn gather(
+    first: Command,
+    incoming: &mut mpsc::Receiver<Command>,
+    group: &mut Vec<Box<dyn Work>>,
+) -> Option<oneshot::Sender<()>> {
+    let began = Instant::now();
+    let mut next = Some(first);
+    loop {
+        let before = group.len();
+        while let Some(command) = next.take() {
+            match command {
+                Command::Work(work) => group.push(work),
+                Command::Close(asker) => return Some(asker),
+            }
+            if group.len() < GROUP_MAX {
+                next = incoming.try_recv().ok();
+            }
+        }
+        let still_comes = group.len() > before;
+        if group.len() < GATHER_FROM
+            || group.len() >= GROUP_MAX
+            || !still_comes
+            || began.elapsed() >= GATHER_MAX
+        {
+            return None;
+        }
+        // Nobody unparks this thread; a spurious return only looks earlier.
+        std::thread::park_timeout(GATHER_PAUSE);
+        next = incoming.try_recv().ok();
     }
 }
 
