@@ -94,7 +94,7 @@ async fn protocol_4_a_dropped_get_ends_the_session_at_once() {
     for path in PATHS {
         let ann = Polling::open(&example, path).await;
         // Long enough for the GET to be on its way; there is nothing to see of it.
-        let dropped = tokio::time::timeout(Duration::from_millis(20), ann.get()).await;
+        let dropped = tokio::time::timeout(Duration::from_millis(200), ann.get()).await;
         assert!(dropped.is_err(), "held");
         assert_eq!(ann.get().await.status, 400, "the very next GET");
         assert_eq!(ann.get().await.refusal(), (400, Some(1)));
