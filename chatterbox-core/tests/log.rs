@@ -1,5 +1,11 @@
 //! The append path and the deliveries over several nodes with one store: I1 to I3, `Moved`, `Duplicate`, heal.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "this is test code; a failure is to end the test"
+)]
+
 use std::sync::Arc;
 use std::time::Duration;
 

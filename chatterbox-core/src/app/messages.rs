@@ -113,7 +113,7 @@ impl SendRoomMessage {
             wrong.push(FieldError {
                 field: field.to_owned(),
                 rule,
-            })
+            });
         };
         let content = message::content(&self.content)
             .map_err(|error| note("content", error.to_string()))

@@ -66,7 +66,7 @@ mod tests {
             ),
             (&kilo(" ", 70_000), Err(ContentError::TooLong)),
         ] {
-            assert_eq!(content(text), expected, "{:.20}", text);
+            assert_eq!(content(text), expected, "{text:.20}");
         }
     }
 }

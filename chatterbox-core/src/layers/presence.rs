@@ -83,7 +83,9 @@ impl Presences {
 #[async_trait]
 impl Carry for Presences {
     async fn carry(&self, effects: &[Effect]) {
-        effects.iter().for_each(|effect| self.count(effect));
+        for effect in effects {
+            self.count(effect);
+        }
     }
 }
 

@@ -99,7 +99,9 @@ impl Carry for Publisher {
 pub(crate) fn end_sessions(hub: &Hub<Channel>, sessions: &[SessionId], reason: EndReason) {
     for session in sessions {
         let links = hub.with_topic(&Channel::Session(*session), |topic| topic.links().to_vec());
-        links.iter().for_each(|link| end_session(link, reason));
+        for link in &links {
+            end_session(link, reason);
+        }
     }
 }
 

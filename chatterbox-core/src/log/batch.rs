@@ -79,7 +79,7 @@ impl Appender {
                 .await
             {
                 Ok(Appended::At(entries)) => {
-                    entries.iter().for_each(|entry| state.apply(entry));
+                    state.apply_all(&entries);
                     self.announcer.announce(&state.conversation, &entries).await;
                     let answered = batch.drain(..entries.len());
                     for (entry, pending) in entries.into_iter().zip(answered) {
@@ -158,7 +158,7 @@ impl Appender {
         entries_since: &[Entry],
         head: Head,
     ) -> Result<State, Error> {
-        entries_since.iter().for_each(|entry| state.apply(entry));
+        state.apply_all(entries_since);
         if state.head.seq == head.seq {
             Ok(state)
         } else {

@@ -69,9 +69,9 @@ impl Envelope {
             Envelope::EndSessions { reason, sessions } => {
                 out.put_u8(3);
                 out.put_u8(reason_number(*reason));
-                sessions
-                    .iter()
-                    .for_each(|session| out.put_slice(session.as_bytes()));
+                for session in sessions {
+                    out.put_slice(session.as_bytes());
+                }
             }
         }
         out.freeze()

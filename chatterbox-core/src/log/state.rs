@@ -42,14 +42,20 @@ impl State {
             if entries.is_empty() {
                 return Err(StoreError::Corrupt(format!("log of {id} ends before its head")).into());
             }
-            entries.iter().for_each(|entry| state.apply(entry));
+            state.apply_all(&entries);
         }
         state.project(stores).await?;
         Ok(state)
     }
 
-    /// Takes in the entry behind the head.
-    pub(super) fn apply(&mut self, entry: &Entry) {
+    /// Takes in the entries behind the head.
+    pub(super) fn apply_all(&mut self, entries: &[Entry]) {
+        for entry in entries {
+            self.apply(entry);
+        }
+    }
+
+    fn apply(&mut self, entry: &Entry) {
         self.head = Head {
             seq: entry.seq,
             ordinal: entry.ordinal,

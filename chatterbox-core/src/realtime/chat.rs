@@ -132,7 +132,7 @@ impl ChatSession {
         for step in steps {
             match step {
                 Step::Send(packet) => self.link.send(packet),
-                Step::Queue(request) => self.waiting.push_back(Box::new(request)),
+                Step::Queue(request) => self.waiting.push_back(request),
                 Step::Joined => self.link.joined(),
                 Step::Leave => self.leave(),
                 Step::End(reason) => end_session(&self.link, reason),

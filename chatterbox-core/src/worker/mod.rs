@@ -14,13 +14,13 @@ use crate::ports::storage::Stores;
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Jobs claimed at a time, and for how long.
 const CLAIM_MAX: usize = 16;
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 /// Attempts before a job is buried, and the pause before the second; it doubles with each further one.
 const ATTEMPTS_MAX: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 /// How often ended sessions are swept, and for how long they are kept to recognise stolen refresh tokens.
-const SWEEP_EVERY: Duration = Duration::from_secs(3600);
-const SESSIONS_KEPT: Duration = Duration::from_secs(30 * 24 * 3600);
+const SWEEP_EVERY: Duration = Duration::from_hours(1);
+const SESSIONS_KEPT: Duration = Duration::from_hours(30 * 24);
 /// Rows deleted in one step.
 const SWEEP_ROWS: usize = 1000;
 

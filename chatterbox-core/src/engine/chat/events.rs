@@ -78,9 +78,7 @@ impl Request {
         let name = event.name();
         let mut client_message_id = None;
         let mut is_known = true;
-        let action = if !event.args.attachments().is_empty() {
-            Err(Error::invalid("payload", "no binary attachments"))
-        } else {
+        let action = if event.args.attachments().is_empty() {
             match name {
                 "auth" => parse(event).map(|Credentials { token }| Action::Authenticate { token }),
                 "join-room" => parse(event).map(Action::JoinRoom),
@@ -96,6 +94,8 @@ impl Request {
                     Err(Error::invalid("event", format!("unknown event {name:.40}")))
                 }
             }
+        } else {
+            Err(Error::invalid("payload", "no binary attachments"))
         };
         Request {
             event: name.into(),

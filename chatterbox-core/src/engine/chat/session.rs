@@ -92,7 +92,7 @@ pub enum Step {
     /// Send it.
     Send(Packet),
     /// Put it behind the requests that wait.
-    Queue(Request),
+    Queue(Box<Request>),
     /// A namespace was joined: the connect time-out no longer applies.
     Joined,
     /// The client left: it watches nothing any more, and what it had asked for is void.
@@ -178,7 +178,7 @@ impl Chat {
             Some(Output::Connect { namespace, auth }) => {
                 let entering = auth.map_or(Ok(None), |auth| Request::enter(namespace, auth.json()));
                 match entering {
-                    Ok(Some(request)) => smallvec![Step::Queue(request)],
+                    Ok(Some(request)) => smallvec![Step::Queue(Box::new(request))],
                     Ok(None) => self.accept(namespace, &socket_id()),
                     Err(error) => self.shut_out(namespace, &error, now),
                 }
@@ -207,7 +207,7 @@ impl Chat {
 
     /// Begins the request that is next in order.
     pub fn begin(&mut self, request: &mut Request, now: Instant) -> Begun {
-        if let Err(refused) = self.judge(request, now) {
+        if let Some(refused) = self.refuse_early(request, now) {
             return Begun::Answered(refused);
         }
         let unread = Err(Error::invalid("payload", "read twice"));
@@ -218,11 +218,11 @@ impl Chat {
         }
     }
 
-    /// Whether the sender may ask at all right now.
-    fn judge(&mut self, request: &Request, now: Instant) -> Result<(), Steps> {
+    /// The refusal of a sender who may not ask at all right now.
+    fn refuse_early(&mut self, request: &Request, now: Instant) -> Option<Steps> {
         match &mut self.stage {
-            Stage::Over => Err(Steps::new()),
-            Stage::Guest { .. } if request.is_login() => Ok(()),
+            Stage::Over => Some(Steps::new()),
+            Stage::Guest { .. } if request.is_login() => None,
             Stage::Guest { events, .. } => {
                 *events += 1;
                 let too_many = *events > GUEST_EVENTS_MAX;
@@ -231,15 +231,15 @@ impl Chat {
                     self.stage = Stage::Over;
                     steps.push(Step::Close(CloseReason::Abuse));
                 }
-                Err(steps)
+                Some(steps)
             }
             Stage::Member { .. } => {
                 let is_message = matches!(request.action, Ok(Action::SendRoomMessage(_)));
                 if is_message || self.signals.take(now) {
-                    return Ok(());
+                    return None;
                 }
                 let retry_after = Duration::from_secs_f32(1.0 / SIGNALS.1);
-                Err(self.refuse(request, &Error::RateLimited { retry_after }, now))
+                Some(self.refuse(request, &Error::RateLimited { retry_after }, now))
             }
         }
     }
@@ -337,7 +337,7 @@ impl Chat {
         match self.stage {
             Stage::Over => Steps::new(),
             Stage::Guest { .. } | Stage::Member { .. } => {
-                smallvec![Step::Queue(Request::read(event))]
+                smallvec![Step::Queue(Box::new(Request::read(event)))]
             }
         }
     }

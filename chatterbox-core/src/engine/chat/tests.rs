@@ -88,7 +88,7 @@ impl Session {
             Step::Send(packet) => String::from_utf8(packet[0].payload().to_vec()).unwrap(),
             Step::Queue(request) => {
                 let picture = format!("queue {}", request.event);
-                self.queued.push(request);
+                self.queued.push(*request);
                 picture
             }
             Step::Joined => "joined".to_owned(),
