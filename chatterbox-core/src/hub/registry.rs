@@ -28,7 +28,7 @@ pub enum Delivery {
     Droppable,
 }
 
-/// Topics of a kind `K` and the connections watching them. See the [module](self).
+/// Topics of a kind `K` and the connections watching them.
 ///
 /// ```
 /// # use chatterbox_core::hub::{Delivery, Detached, Hub};

@@ -6,7 +6,7 @@
 //! ```
 //!
 //! * `variables.rs` is the one declaration: fields of [`Config`], defaults, bounds, and the texts from which
-//!   `.env.example` and `docs/CONFIGURATION.md` are made ([`reference`]).
+//!   `.env.example` and `docs/CONFIGURATION.md` are made ([`mod@reference`]).
 //! * An empty value counts as not set, as compose files write it.
 //! * Secrets have no flag, since everyone on a machine can read a process's arguments, and are never shown.
 
