@@ -8,6 +8,7 @@
 //! No I/O, like the machines below it. Requests are begun strictly in order, so that what a client may do is judged
 //! on what its earlier requests have changed: an event sent right behind `auth` is a member's.
 
+mod answers;
 mod bucket;
 pub mod encode;
 mod events;

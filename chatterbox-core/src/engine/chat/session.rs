@@ -3,9 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
 use smallvec::{SmallVec, smallvec};
 
+use super::answers::{
+    AuthAck, Authenticated, HeartbeatAck, JoinedAck, LeftAck, Limits, TokenExpiring, answer, millis, refusal,
+};
 use super::bucket::Bucket;
 use super::encode;
 use super::events::{Action, Request};
@@ -431,129 +433,4 @@ impl Chat {
         }
         steps
     }
-}
-
-/// The ack of a request that succeeded; nothing if none was asked for.
-fn answer(request: &Request, reply: &impl Serialize) -> Steps {
-    let ack = request
-        .ack
-        .map(|id| encode::ack(id, &Success { ok: true, reply }));
-    ack.map(Step::Send).into_iter().collect()
-}
-
-/// The ack of a request that was refused, or `request-error` if none was asked for.
-fn refusal(request: &Request, error: &Error) -> Packet {
-    let retry_after_ms = error.retry_after().map(millis);
-    let message = error.to_string();
-    match request.ack {
-        Some(id) => encode::ack(
-            id,
-            &Failure {
-                ok: false,
-                error: Refusal {
-                    code: error.code(),
-                    message,
-                    retry_after_ms,
-                },
-            },
-        ),
-        None => encode::event(
-            "request-error",
-            &RequestError {
-                event: &request.event,
-                refusal: Refusal {
-                    code: error.code(),
-                    message,
-                    retry_after_ms,
-                },
-                client_message_id: request.client_message_id.as_deref(),
-            },
-        ),
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-#[derive(Serialize)]
-struct Success<'a, T> {
-    ok: bool,
-    #[serde(flatten)]
-    reply: &'a T,
-}
-
-#[derive(Serialize)]
-struct Failure {
-    ok: bool,
-    error: Refusal,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Refusal {
-    code: &'static str,
-    message: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    retry_after_ms: Option<u64>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RequestError<'a> {
-    event: &'a str,
-    #[serde(flatten)]
-    refusal: Refusal,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    client_message_id: Option<&'a str>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AuthAck<'a> {
-    user: &'a PublicUser,
-    session_id: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Authenticated<'a> {
-    user: &'a PublicUser,
-    session_id: String,
-    server_time: Timestamp,
-    heartbeat_interval: u64,
-    limits: Limits,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Limits {
-    message_chars: usize,
-    messages_per_second: Option<u32>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct TokenExpiring {
-    expires_in_ms: u64,
-}
-
-#[derive(Serialize)]
-struct JoinedAck<'a> {
-    room: &'a RoomView,
-    seq: Seq,
-    members: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LeftAck<'a> {
-    room_name: &'a str,
-    member_count: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct HeartbeatAck {
-    server_time: Timestamp,
 }
