@@ -104,8 +104,8 @@ async fn serve(config: &Config) -> Result<(), StartError> {
     Ok(())
 }
 
-/// How long websockets get to answer the close frame.
-const GOODBYE_TIME: Duration = Duration::from_secs(4);
+/// How long connections get for the answers they wait for and for the close frame.
+const GOODBYE_TIME: Duration = Duration::from_secs(6);
 
 /// The first thing on the screen, and what a script waits for.
 fn greet(url: &str, environment: Environment) {

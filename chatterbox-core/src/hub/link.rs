@@ -20,6 +20,7 @@ use std::time::Instant;
 use futures_util::task::AtomicWaker;
 
 use super::driver::{Arrival, Requests, Wire};
+use super::farewell::{Farewell, Pending};
 use super::flusher::{Shard, now};
 use crate::engine::eio::{Output, Outputs, Session};
 use crate::engine::{CloseReason, Message, Packet};
@@ -82,6 +83,8 @@ pub(super) struct State {
     pub(super) blocked: bool,
     joined: bool,
     reason: Option<CloseReason>,
+    /// How it is to end once the application has answered.
+    farewell: Option<Box<Pending>>,
     /// When the wheel looks here next.
     timer_at: Option<Instant>,
     /// When the application wants to be called.
@@ -96,6 +99,8 @@ pub(super) struct State {
 pub(crate) struct Look {
     pub(crate) arrival: Option<Box<Arrival>>,
     pub(crate) closed: Option<CloseReason>,
+    /// Why the connection is to end as soon as the application has answered, and when at the latest.
+    pub(crate) finishing: Option<(CloseReason, Instant)>,
     pub(crate) gone: bool,
     pub(crate) joined: bool,
     pub(crate) blocked: bool,
@@ -151,6 +156,17 @@ impl Link {
         self.with(|session, now, out| session.close(reason, now, out));
     }
 
+    /// Ends the connection in good order: nothing more is taken from the client, the application answers what it has
+    /// begun ([`Session::is_idle`](crate::realtime::application::Session::is_idle)), then the farewell is sent and the
+    /// connection closed. The first farewell counts.
+    pub fn finish(&self, farewell: Farewell) {
+        let by = now() + farewell.patience;
+        self.lock()
+            .farewell
+            .get_or_insert_with(|| Box::new(Pending { farewell, by }));
+        self.wake();
+    }
+
     /// Whether the connection is over or about to be: nothing sent now arrives any more.
     pub fn is_closed(&self) -> bool {
         self.0.closed.load(Ordering::Acquire)
@@ -193,6 +209,7 @@ impl Link {
                 blocked: false,
                 joined: false,
                 reason: None,
+                farewell: None,
                 timer_at: None,
                 application_deadline: None,
                 arrival: None,
@@ -246,10 +263,24 @@ impl Link {
         Look {
             arrival: state.arrival.take(),
             closed: state.reason,
+            finishing: state
+                .farewell
+                .as_ref()
+                .map(|pending| (pending.farewell.reason, pending.by)),
             gone: state.session.is_gone(),
             joined: state.joined,
             blocked: state.blocked,
             has_packets: state.session.has_packets(),
+        }
+    }
+
+    /// The application has answered, or had its time: see [`finish`](Link::finish).
+    pub(crate) fn say_farewell(&self) {
+        let pending = self.lock().farewell.take();
+        if let Some(pending) = pending {
+            let Farewell { packets, reason, .. } = pending.farewell;
+            packets.into_iter().for_each(|packet| self.send(packet));
+            self.close(reason);
         }
     }
 

@@ -12,12 +12,14 @@
 
 mod channel;
 pub(crate) mod driver;
+mod farewell;
 pub(crate) mod flusher;
 mod link;
 mod registry;
 mod wheel;
 
 pub use channel::Channel;
+pub use farewell::Farewell;
 #[cfg(any(test, feature = "testkit"))]
 pub use link::Detached;
 pub use link::{ConnectionId, Link, WeakLink};

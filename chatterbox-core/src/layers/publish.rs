@@ -1,7 +1,9 @@
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use smallvec::smallvec;
 
 use super::Carry;
 use crate::app::{Effect, EndReason, Signal};
@@ -9,7 +11,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::chat::encode;
 use crate::engine::{CloseReason, Packet};
 use crate::error::Error;
-use crate::hub::{Channel, Delivery, Hub, Link};
+use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
 use crate::ids::SessionId;
 use crate::log::Outgoing;
 use crate::views::{Names, PublicUser};
@@ -105,14 +107,21 @@ pub(crate) fn end_sessions(hub: &Hub<Channel>, sessions: &[SessionId], reason: E
     }
 }
 
-/// Tells one socket that its session has ended, and closes it so that stock clients don't come back by themselves.
+/// How long a socket whose session has ended waits for the answers to what it had begun: it is dead within a second
+/// (I8).
+const ANSWERED_WITHIN: Duration = Duration::from_millis(500);
+
+/// Tells one socket that its session has ended, behind the answers it waits for, and closes it so that stock clients
+/// don't come back by themselves.
 pub(crate) fn end_session(link: &Link, reason: EndReason) {
-    link.send(encode::session_ended(reason));
-    link.send(encode::disconnect());
-    link.close(match reason {
-        EndReason::Suspended => CloseReason::Forbidden,
-        EndReason::LoggedOut | EndReason::Revoked | EndReason::Expired | EndReason::NotAuthenticated => {
-            CloseReason::Unauthenticated
-        }
+    link.finish(Farewell {
+        packets: smallvec![encode::session_ended(reason), encode::disconnect()],
+        reason: match reason {
+            EndReason::Suspended => CloseReason::Forbidden,
+            EndReason::LoggedOut | EndReason::Revoked | EndReason::Expired | EndReason::NotAuthenticated => {
+                CloseReason::Unauthenticated
+            }
+        },
+        patience: ANSWERED_WITHIN,
     });
 }

@@ -59,6 +59,15 @@ pub trait Session: Send + 'static {
     /// The deadline has passed.
     fn handle_timeout(&mut self, _now: Instant) {}
 
+    /// The server ends the connection, for this reason: no further message comes, and the connection is closed once
+    /// nothing is left to answer ([`is_idle`](Session::is_idle)), or after a short while ([`Link::finish`]).
+    fn finish(&mut self, _reason: CloseReason) {}
+
+    /// Whether everything that the client asked for has been answered.
+    fn is_idle(&self) -> bool {
+        true
+    }
+
     /// The connection is gone, whatever the way; called exactly once.
     fn closed(self, reason: CloseReason);
 }

@@ -122,6 +122,19 @@ impl Session for ChatSession {
         self.carry_out(steps);
     }
 
+    fn finish(&mut self, reason: CloseReason) {
+        // A node that goes away answers whatever it has read. A session that has ended asks for nothing more, and
+        // hears of nothing but what it had begun.
+        if reason != CloseReason::ShuttingDown {
+            self.waiting.clear();
+            self.realtime.deliveries.unwatch_all(&self.link);
+        }
+    }
+
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
     fn closed(mut self, _reason: CloseReason) {
         self.leave();
     }

@@ -43,6 +43,8 @@ pub(super) struct Connection<S: Session> {
     session: Option<S>,
     socket: Option<Box<Socket>>,
     application_deadline: Option<Instant>,
+    /// The server ends the connection: what comes is not handed up any more, and until then it waits for answers.
+    finish_by: Option<Instant>,
     /// Messages that may still be handed up in this turn.
     left_in_turn: u32,
     place: Place,
@@ -79,6 +81,7 @@ impl<S: Session> Connection<S> {
             session: Some(session),
             socket: None,
             application_deadline: None,
+            finish_by: None,
             left_in_turn: 0,
             place,
         }
@@ -89,12 +92,15 @@ impl<S: Session> Connection<S> {
     }
 
     fn is_ready(&self) -> bool {
-        self.left_in_turn > 0 && self.session.as_ref().is_none_or(Session::ready)
+        let takes_more = self.finish_by.is_some() || self.session.as_ref().is_none_or(Session::ready);
+        self.left_in_turn > 0 && takes_more
     }
 
     fn hand_up(&mut self, message: Message, now: Instant) {
         self.left_in_turn -= 1;
-        if let Some(session) = &mut self.session {
+        if self.finish_by.is_none()
+            && let Some(session) = &mut self.session
+        {
             session.handle(message, now);
         }
     }
@@ -227,10 +233,21 @@ impl<S: Session> Connection<S> {
     fn poll_session(&mut self, cx: &mut Context<'_>) {
         let Some(session) = &mut self.session else { return };
         session.poll(cx);
-        let deadline = session.poll_timeout();
+        let deadline = [session.poll_timeout(), self.finish_by]
+            .into_iter()
+            .flatten()
+            .min();
         if deadline != self.application_deadline {
             self.application_deadline = deadline;
             self.link.set_application_deadline(deadline);
+        }
+    }
+
+    /// The server has ended the connection: closes it when everything is answered, or time is up.
+    fn finish(&mut self, now: Instant) {
+        let Some(session) = &self.session else { return };
+        if self.finish_by.is_some_and(|by| by <= now || session.is_idle()) {
+            self.link.say_farewell();
         }
     }
 }
@@ -311,6 +328,12 @@ impl<S: Session> Future for Connection<S> {
             {
                 session.closed(reason);
             }
+            if let Some((reason, by)) = look.finishing
+                && this.finish_by.replace(by).is_none()
+                && let Some(session) = &mut this.session
+            {
+                session.finish(reason);
+            }
             if look.gone {
                 return Poll::Ready(());
             }
@@ -321,9 +344,11 @@ impl<S: Session> Future for Connection<S> {
                 && let Some(session) = &mut this.session
             {
                 this.application_deadline = None;
-                session.handle_timeout(now);
+                if session.poll_timeout().is_some_and(|deadline| deadline <= now) {
+                    session.handle_timeout(now);
+                }
             }
-            let packets = if look.has_packets {
+            let packets = if look.has_packets && this.finish_by.is_none() {
                 this.take_packets(now)
             } else {
                 Stopped::Dry
@@ -331,6 +356,7 @@ impl<S: Session> Future for Connection<S> {
             let bytes = this.read(cx, now);
             this.write(cx, look.blocked);
             this.poll_session(cx);
+            this.finish(now);
             let stopped = packets == Stopped::Full || bytes == Stopped::Full;
             if stopped && this.left_in_turn == 0 {
                 cx.waker().wake_by_ref();

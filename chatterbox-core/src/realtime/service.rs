@@ -13,6 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::ORIGIN;
 use http::{HeaderValue, Method, Request, Response, StatusCode};
+use smallvec::SmallVec;
 
 use super::application::{Application, Forbidden, Handshake};
 use super::connection::Connection;
@@ -23,9 +24,14 @@ use super::{polling, upgrade};
 use crate::engine::eio::handshake::{self, Query, Route};
 use crate::engine::eio::{self, Refusal, Sid, TransportKind};
 use crate::engine::{CloseReason, Frame, Packet};
-use crate::hub::Link;
 use crate::hub::flusher::{Shards, now};
+use crate::hub::{Farewell, Link};
 use crate::tasks::Tasks;
+
+/// How long a connection waits at a shutdown until everything it was asked is answered.
+const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// How long a shutdown waits for clients to hear of it.
+const GONE_WITHIN: Duration = Duration::from_secs(3);
 
 /// The client's address, put into the request's extensions by the embedding server: the TCP peer, or what a trusted
 /// proxy says. Without it there are no caps per address.
@@ -119,7 +125,8 @@ impl<A: Application> EngineIo<A> {
     }
 
     /// Takes no further sessions, closes all there are ([`CloseReason::ShuttingDown`]: clients come back by
-    /// themselves, to another node) spread over a time, and waits until they are gone, 3 s at most.
+    /// themselves, to another node) spread over a time, each when what it asked for is answered, 2 s later at most,
+    /// and waits 3 s at most until they are gone.
     pub async fn shutdown(&self, spread: Duration) {
         let sessions = &self.0.sessions;
         let all = sessions.close();
@@ -127,14 +134,18 @@ impl<A: Application> EngineIo<A> {
         let per_wave = all.len().div_ceil(waves).max(1);
         for wave in all.chunks(per_wave) {
             for link in wave {
-                link.close(CloseReason::ShuttingDown);
+                link.finish(Farewell {
+                    packets: SmallVec::new(),
+                    reason: CloseReason::ShuttingDown,
+                    patience: ANSWERED_WITHIN,
+                });
             }
             if !spread.is_zero() {
                 tokio::time::sleep(spread / 100).await;
             }
         }
         drop(all);
-        if tokio::time::timeout(Duration::from_secs(3), sessions.empty())
+        if tokio::time::timeout(ANSWERED_WITHIN + GONE_WITHIN, sessions.empty())
             .await
             .is_err()
         {

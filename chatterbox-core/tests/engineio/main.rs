@@ -8,6 +8,7 @@
 
 mod application;
 mod cors;
+mod goodbye;
 mod limits;
 mod load;
 mod pipe;

@@ -1,5 +1,6 @@
 //! A server with an echo application, and clients that can also do what they must not.
 
+use std::convert::Infallible;
 use std::fmt::Write as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -289,11 +290,15 @@ impl Reply {
 }
 
 /// A websocket of this service over a stream in memory. Works with paused time.
-pub(crate) async fn piped<A: Application>(
-    service: &EngineIo<A>,
-    query: &str,
-    buffer_bytes: usize,
-) -> WebSocket<DuplexStream> {
+pub(crate) async fn piped<S, B>(service: &S, query: &str, buffer_bytes: usize) -> WebSocket<DuplexStream>
+where
+    S: tower::Service<http::Request<hyper::body::Incoming>, Response = http::Response<B>, Error = Infallible>,
+    S: Clone + Send + 'static,
+    S::Future: Send + 'static,
+    B: http_body::Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
+        + Send
+        + 'static,
+{
     let (client, server) = tokio::io::duplex(buffer_bytes);
     let service = TowerToHyperService::new(service.clone());
     let serving = async move {
@@ -318,6 +323,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     pub(crate) async fn next(&mut self) -> WsMessage {
         within(self.0.next()).await.expect("not ended").unwrap()
+    }
+
+    /// Reads on until a text that begins so.
+    pub(crate) async fn until(&mut self, beginning: &str) {
+        while !self.text().await.starts_with(beginning) {}
     }
 
     pub(crate) async fn text(&mut self) -> String {

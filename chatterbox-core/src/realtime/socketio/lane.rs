@@ -79,6 +79,11 @@ impl Lane {
         self.connecting.is_none() && self.waiting.is_empty() && self.running.is_empty()
     }
 
+    /// Whether every event was handled. A connect handler may run on: the client asked it for nothing.
+    pub(super) fn has_answered(&self) -> bool {
+        self.waiting.is_empty() && self.running.is_empty()
+    }
+
     pub(super) fn push(&mut self, event: Event) {
         self.waiting_bytes += event.args.wire_bytes();
         self.waiting.push_back(Step::Event(event));

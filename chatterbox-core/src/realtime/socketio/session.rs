@@ -270,6 +270,10 @@ impl Session for SocketIoSession {
         }
     }
 
+    fn is_idle(&self) -> bool {
+        self.admissions.is_empty() && self.lanes.iter().all(Lane::has_answered)
+    }
+
     fn closed(mut self, reason: CloseReason) {
         self.obey();
         for lane in self.lanes.iter_mut().filter(|lane| !lane.is_over()) {
