@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use chatterbox_core::memory::{
-    MemoryBus, MemoryConversations, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
+    MemoryBlocks, MemoryBus, MemoryConversations, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
     MemorySessions, MemoryUsers,
 };
 
@@ -11,6 +11,7 @@ const PLENTY: usize = 100_000;
 
 chatterbox_core::user_store_conformance!(async || Arc::new(MemoryUsers::new(PLENTY)));
 chatterbox_core::session_store_conformance!(async || Arc::new(MemorySessions::new(PLENTY)));
+chatterbox_core::block_store_conformance!(async || Arc::new(MemoryBlocks::new(PLENTY)));
 chatterbox_core::conversation_store_conformance!(async || Arc::new(MemoryConversations::new(PLENTY)));
 chatterbox_core::conversation_log_conformance!(async || Arc::new(MemoryLog::new(PLENTY)));
 chatterbox_core::rate_limiter_conformance!(async || Arc::new(MemoryRateLimiter::new(PLENTY)));
@@ -53,6 +54,13 @@ mod bounds {
         let full = stores.sessions.insert(&session(&ids, ann.id)).await;
         assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
         assert!(stores.sessions.revoke(first.id, now()).await.unwrap());
+
+        let (bob, cid, dan) = (UserId::new(&ids), UserId::new(&ids), UserId::new(&ids));
+        for (other, expected) in [(bob, true), (cid, true), (dan, false), (bob, true)] {
+            let answer = stores.blocks.block(ann.id, other, now(), 9).await;
+            assert_eq!(answer.is_ok(), expected, "{answer:?}");
+        }
+        assert!(stores.blocks.unblock(ann.id, bob).await.unwrap());
 
         let room = new_room(&ids, "general", Some(ann.id));
         stores.conversations.create_room(room.clone(), 9).await.unwrap();

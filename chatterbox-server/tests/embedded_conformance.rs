@@ -6,7 +6,9 @@ use std::ops::Deref;
 use std::sync::Arc;
 
 use chatterbox_core::ports::queue::Queue;
-use chatterbox_core::ports::storage::{ConversationLog, ConversationStore, SessionStore, UserStore};
+use chatterbox_core::ports::storage::{
+    BlockStore, ConversationLog, ConversationStore, SessionStore, UserStore,
+};
 use chatterbox_server::adapters::embedded::EmbeddedStore;
 use tempfile::TempDir;
 
@@ -41,6 +43,10 @@ fn sessions() -> InTempDir<dyn SessionStore> {
     open(|store| store.stores().sessions)
 }
 
+fn blocks() -> InTempDir<dyn BlockStore> {
+    open(|store| store.stores().blocks)
+}
+
 fn conversations() -> InTempDir<dyn ConversationStore> {
     open(|store| store.stores().conversations)
 }
@@ -55,6 +61,7 @@ fn queue() -> InTempDir<dyn Queue> {
 
 chatterbox_core::user_store_conformance!(async || users());
 chatterbox_core::session_store_conformance!(async || sessions());
+chatterbox_core::block_store_conformance!(async || blocks());
 chatterbox_core::conversation_store_conformance!(async || conversations());
 chatterbox_core::conversation_log_conformance!(async || log());
 chatterbox_core::queue_conformance!(async || queue());

@@ -2,7 +2,7 @@
 //! rate limits, bus), for the real thing.
 //!
 //! ```text
-//! MemoryStores::new(entries) ──▶ Stores { users, sessions, conversations, log }   each holds `entries` rows at most
+//! MemoryStores::new(entries) ──▶ Stores { users, sessions, blocks, conversations, log }   each holds `entries` rows at most
 //! MemoryQueue · MemoryPresence · MemoryRateLimiter · MemoryBus ──node()──▶ Bus    bounded as each says
 //! ```
 //!
@@ -10,6 +10,7 @@
 //! length of a look-up and never across an await; a store that is at its bound answers
 //! [`StoreError::Full`](crate::ports::storage::StoreError::Full) to what would add a row and goes on serving the rest.
 
+mod blocks;
 mod bus;
 mod conversations;
 mod log;
@@ -21,6 +22,7 @@ mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use blocks::MemoryBlocks;
 pub use bus::{MemoryBus, MemoryBusNode};
 pub use conversations::MemoryConversations;
 pub use log::MemoryLog;
@@ -37,12 +39,13 @@ use crate::ports::storage::Stores;
 pub struct MemoryStores;
 
 impl MemoryStores {
-    /// Empty stores, each of which holds at most `entries` rows (accounts, sessions, rooms and members, log entries).
+    /// Empty stores, each of which holds at most `entries` rows (accounts, sessions, blocks, rooms and members, log entries).
     #[expect(clippy::new_ret_no_self, reason = "the twins are used through their ports")]
     pub fn new(entries: usize) -> Stores {
         Stores {
             users: Arc::new(MemoryUsers::new(entries)),
             sessions: Arc::new(MemorySessions::new(entries)),
+            blocks: Arc::new(MemoryBlocks::new(entries)),
             conversations: Arc::new(MemoryConversations::new(entries)),
             log: Arc::new(MemoryLog::new(entries)),
         }

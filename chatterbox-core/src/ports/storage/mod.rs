@@ -1,5 +1,6 @@
-//! Durable state: users, sessions, rooms and their members, conversation logs.
+//! Durable state: users, their sessions and blocks, rooms and their members, conversation logs.
 
+mod blocks;
 mod conversations;
 mod log;
 mod sessions;
@@ -7,6 +8,7 @@ mod users;
 
 use std::sync::Arc;
 
+pub use blocks::{Between, Block, BlockStore, Blocked};
 pub use conversations::{ConversationStore, CreatedRoom, JoinedRoom, LeftRoom, RoomPage};
 pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
 pub use sessions::{Rotation, SessionStore};
@@ -33,6 +35,8 @@ pub struct Stores {
     pub users: Arc<dyn UserStore>,
     /// Logins and their refresh families.
     pub sessions: Arc<dyn SessionStore>,
+    /// Who blocks whom.
+    pub blocks: Arc<dyn BlockStore>,
     /// Conversations, room names and members.
     pub conversations: Arc<dyn ConversationStore>,
     /// Entries of conversations.

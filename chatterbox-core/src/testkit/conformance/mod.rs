@@ -9,6 +9,7 @@
 //! What the closure gives is anything that points to the port (an `Arc`, a `Box`, or a guard of your own that cleans
 //! up when it is dropped), freshly made and empty. A bug found in one adapter becomes a behaviour here.
 
+pub mod block_store;
 pub mod bus;
 pub mod conversation_log;
 pub mod conversation_store;
@@ -88,6 +89,7 @@ mod tests {
     #[test]
     fn every_behaviour_is_named_by_its_macro() {
         for (suite, source) in [
+            ("block_store", include_str!("block_store.rs")),
             ("bus", include_str!("bus.rs")),
             ("conversation_log", include_str!("conversation_log.rs")),
             ("conversation_store", include_str!("conversation_store.rs")),

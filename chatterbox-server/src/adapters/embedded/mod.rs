@@ -1,7 +1,7 @@
 //! The store of a server that runs alone: one SQLite file in the data directory.
 //!
 //! ```text
-//! users · sessions · conversations · log · queue       one file a port: SQL and rows
+//! users · sessions · blocks · conversations · log · queue   one file a port: SQL and rows
 //!      │ writes                    │ reads
 //!      ▼                           ▼
 //!   writer: one thread,         readers: a thread per core,
@@ -15,6 +15,7 @@
 //! making it durable is shared by all conversations (DESIGN.md section 5). One process has the file: the server
 //! holds `DATA_DIR/lock` before it opens the store.
 
+mod blocks;
 mod conversations;
 mod error;
 mod log;
@@ -69,6 +70,7 @@ impl EmbeddedStore {
         Stores {
             users: Arc::new(users::EmbeddedUsers::new(self)),
             sessions: Arc::new(sessions::EmbeddedSessions::new(self)),
+            blocks: Arc::new(blocks::EmbeddedBlocks::new(self)),
             conversations: Arc::new(conversations::EmbeddedConversations::new(self)),
             log: Arc::new(log::EmbeddedLog::new(self)),
         }

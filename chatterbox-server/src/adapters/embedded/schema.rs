@@ -8,7 +8,10 @@ use std::time::Duration;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
 /// What took the schema from nothing to its newest version, one file a version. A file that was released never changes.
-pub(super) const MIGRATIONS: &[&str] = &[include_str!("migrations/0001_first.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001_first.sql"),
+    include_str!("migrations/0002_blocks.sql"),
+];
 
 /// Marks the file as ours ("chbx").
 const APPLICATION_ID: i32 = 0x6368_6278;
