@@ -15,7 +15,7 @@ pub mod rooms;
 use std::sync::Arc;
 
 pub use call::{Actor, Call, Caller, Command, Cost, Principal, Reply, Turn, UseCase};
-pub use outcome::{Effect, EndReason, Outcome, Signal};
+pub use outcome::{Effect, EndReason, Outcome, Signal, UserSignal};
 
 pub use crate::error::{Error, FieldError};
 

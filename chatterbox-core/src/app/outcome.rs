@@ -47,6 +47,13 @@ pub enum Effect {
         /// What they hear.
         event: Signal,
     },
+    /// An event for all devices of one user, on every node (SPEC.md section 1, Multi-device).
+    Tell {
+        /// Whose devices hear it.
+        user: UserId,
+        /// What they hear.
+        event: UserSignal,
+    },
     /// These sessions have ended: their sockets close, on every node (S-054).
     EndSessions {
         /// Which.
@@ -90,6 +97,15 @@ pub enum Signal {
         /// Members now.
         members: u64,
     },
+}
+
+/// Changes that one device of a user makes and the others hear of; after a reconnect they read them by REST.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum UserSignal {
+    /// The user blocks somebody (S-135).
+    UserBlocked(UserId),
+    /// The user blocks somebody no longer (S-135).
+    UserUnblocked(UserId),
 }
 
 /// Why sessions were ended, as `session-ended` tells it (SPEC.md section 1).

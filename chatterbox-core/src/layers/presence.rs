@@ -65,6 +65,7 @@ impl Presences {
                 })
             }
             Effect::Publish { .. }
+            | Effect::Tell { .. }
             | Effect::EndSessions { .. }
             | Effect::Enqueue(_)
             | Effect::Audit { .. } => None,

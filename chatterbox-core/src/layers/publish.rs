@@ -6,13 +6,13 @@ use serde::Serialize;
 use smallvec::smallvec;
 
 use super::Carry;
-use crate::app::{Effect, EndReason, Signal};
+use crate::app::{Effect, EndReason, Signal, UserSignal};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::chat::encode;
 use crate::engine::{CloseReason, Packet};
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
-use crate::ids::SessionId;
+use crate::ids::{SessionId, UserId};
 use crate::log::Outgoing;
 use crate::views::{Names, PublicUser};
 
@@ -57,6 +57,21 @@ impl Publisher {
     }
 }
 
+/// A user's own event needs no look-up: it is told with what it carries.
+fn encode_for_user(signal: &UserSignal) -> Packet {
+    match signal {
+        UserSignal::UserBlocked(user_id) => encode::event("user-blocked", &Whom { user_id }),
+        UserSignal::UserUnblocked(user_id) => encode::event("user-unblocked", &Whom { user_id }),
+    }
+}
+
+/// Whom a user's own event is about.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Whom<'a> {
+    user_id: &'a UserId,
+}
+
 /// S-099, S-100.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -85,6 +100,14 @@ impl Carry for Publisher {
                         "an event could not be told to the watchers of conversation {conversation}"
                     ),
                 },
+                Effect::Tell { user, event } => {
+                    let packet = encode_for_user(event);
+                    self.hub
+                        .publish(&Channel::User(*user), &packet, Delivery::Reliable, None);
+                    if let Some(outgoing) = &self.outgoing {
+                        outgoing.tell(*user, packet);
+                    }
+                }
                 Effect::EndSessions { sessions, reason } => {
                     end_sessions(&self.hub, sessions, *reason);
                     if let Some(outgoing) = &self.outgoing {

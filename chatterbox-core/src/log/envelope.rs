@@ -5,6 +5,7 @@
 //! entries:      conversation (12) | first seq (4) | packets
 //! signal:       conversation (12) | packet
 //! end sessions: reason (1) | session ids (12 each)
+//! tell:         user (12) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
 //! ```
 //! Numbers are big endian. A version or kind that a node does not know is dropped; the log heals what it said.
@@ -16,7 +17,7 @@ use crate::app::EndReason;
 use crate::domain::entry::Seq;
 use crate::engine::frame::FrameKind;
 use crate::engine::{Frame, Packet};
-use crate::ids::{ConversationId, SessionId};
+use crate::ids::{ConversationId, SessionId, UserId};
 
 const VERSION: u8 = 1;
 
@@ -29,6 +30,13 @@ pub enum Envelope {
     Signal {
         /// Whose watchers.
         conversation: ConversationId,
+        /// The event.
+        packet: Packet,
+    },
+    /// An event for all devices of a user.
+    Tell {
+        /// Whose.
+        user: UserId,
         /// The event.
         packet: Packet,
     },
@@ -73,6 +81,11 @@ impl Envelope {
                     out.put_slice(session.as_bytes());
                 }
             }
+            Envelope::Tell { user, packet } => {
+                out.put_u8(4);
+                out.put_slice(user.as_bytes());
+                put_packet(&mut out, packet);
+            }
         }
         out.freeze()
     }
@@ -115,6 +128,13 @@ impl Envelope {
                 Ok(Envelope::EndSessions {
                     reason: reason.ok_or(UnknownEnvelope)?,
                     sessions,
+                })
+            }
+            4 => {
+                let user = UserId::from_bytes(take_id(&mut bytes)?);
+                Ok(Envelope::Tell {
+                    user,
+                    packet: take_packet(&mut bytes)?,
                 })
             }
             _ => Err(UnknownEnvelope),
@@ -191,7 +211,14 @@ mod tests {
                 first: Seq(9),
                 packets: vec![packet.clone(), packet.clone()],
             }),
-            Envelope::Signal { conversation, packet },
+            Envelope::Signal {
+                conversation,
+                packet: packet.clone(),
+            },
+            Envelope::Tell {
+                user: UserId::from_bytes([3; 12]),
+                packet,
+            },
             Envelope::EndSessions {
                 reason: EndReason::Suspended,
                 sessions: vec![SessionId::from_bytes([1; 12]), SessionId::from_bytes([2; 12])],

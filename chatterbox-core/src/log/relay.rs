@@ -11,7 +11,7 @@ use super::envelope::Envelope;
 use crate::app::EndReason;
 use crate::engine::Packet;
 use crate::hub::{Channel, Delivery, Hub};
-use crate::ids::{ConversationId, SessionId};
+use crate::ids::{ConversationId, SessionId, UserId};
 use crate::ports::bus::{Bus, BusEvent};
 use crate::tasks::Tasks;
 
@@ -45,6 +45,11 @@ impl Outgoing {
     /// An event for the watchers of a conversation on other nodes.
     pub fn signal(&self, conversation: ConversationId, packet: Packet) {
         self.publish(channel(conversation), Envelope::Signal { conversation, packet });
+    }
+
+    /// An event for a user's devices, which may be on any node.
+    pub fn tell(&self, user: UserId, packet: Packet) {
+        self.publish(EVERY_NODE.to_owned(), Envelope::Tell { user, packet });
     }
 
     /// Sessions have ended; every node looks for their sockets.
@@ -140,6 +145,9 @@ impl Relay {
                                 Delivery::Droppable,
                                 None,
                             );
+                        }
+                        Ok(Envelope::Tell { user, packet }) => {
+                            hub.publish(&Channel::User(user), &packet, Delivery::Reliable, None);
                         }
                         Ok(Envelope::EndSessions { reason, sessions }) => end_sessions(&sessions, reason),
                         Err(unknown) => tracing::debug!("{unknown}"),
