@@ -23,7 +23,7 @@ pub(super) enum ApiError {
     NoRoute,
     #[error("this route does not know this method")]
     Method,
-    #[error("the body must be JSON, with Content-Type: application/json")]
+    #[error("the body must be JSON, with Content-Type: application/json, and not compressed")]
     UnsupportedType,
     #[error("the body is larger than {max} bytes")]
     TooLarge { max: usize },

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::extract::{FromRequest, Request};
 use axum::response::Response;
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use http_body_util::BodyExt;
 use serde::Serialize;
@@ -30,7 +30,7 @@ impl<T: DeserializeOwned> FromRequest<RestState> for Json<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &RestState) -> Result<Json<T>, ApiError> {
-        if !is_json(request.headers()) {
+        if !is_json(request.headers()) || is_encoded(request.headers()) {
             return Err(ApiError::UnsupportedType);
         }
         parse(&read(request).await?).map(Json)
@@ -41,7 +41,7 @@ impl<T: DeserializeOwned> FromRequest<RestState> for MaybeJson<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, _state: &RestState) -> Result<MaybeJson<T>, ApiError> {
-        let says_json = is_json(request.headers());
+        let says_json = is_json(request.headers()) && !is_encoded(request.headers());
         let body = read(request).await?;
         if body.is_empty() {
             Ok(MaybeJson(None))
@@ -64,6 +64,18 @@ fn is_json(headers: &HeaderMap) -> bool {
         .trim()
         .to_ascii_lowercase();
     essence == "application/json" || (essence.starts_with("application/") && essence.ends_with("+json"))
+}
+
+/// Whether the body is compressed: the bound would have to hold for what comes out of it, and no body is large enough
+/// to gain by it.
+fn is_encoded(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().any(|value| {
+        let mut codings = value
+            .as_bytes()
+            .split(|byte| *byte == b',')
+            .map(<[u8]>::trim_ascii);
+        codings.any(|coding| !coding.is_empty() && !coding.eq_ignore_ascii_case(b"identity"))
+    })
 }
 
 /// The whole body. What announces itself as too large is not read at all.

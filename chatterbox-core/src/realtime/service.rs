@@ -162,11 +162,13 @@ impl<A: Application> Server<A> {
         handshake: Handshake,
         mut place: Place,
     ) -> (Frame, Connection<A::Session>) {
-        let mut random = [0; 16];
+        let mut random = [0; 19];
         crate::auth::fill_random(&mut random);
-        let (sid, now) = (Sid::from_random(random), now());
-        let session = eio::Session::new(Arc::clone(&self.engine), transport, now);
-        let link = Link::open(session, Some(self.shards.pick(usize::from(random[15]))));
+        let [sid @ .., shard, phase, finer_phase] = random;
+        let (sid, now) = (Sid::from_random(sid), now());
+        let mut session = eio::Session::new(Arc::clone(&self.engine), transport, now);
+        session.stagger(u16::from_be_bytes([phase, finer_phase]));
+        let link = Link::open(session, Some(self.shards.pick(usize::from(shard))));
         let open_packet = handshake::open_packet(&sid, transport, &self.engine);
         if transport == TransportKind::WebSocket {
             // Ahead of what the application sends first.

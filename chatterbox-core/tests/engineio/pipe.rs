@@ -109,7 +109,9 @@ fn assert_about(begun: Instant, expected: Duration) {
 
 #[tokio::test(start_paused = true)]
 async fn the_heartbeat_keeps_its_times() {
-    let mut server = TestServer::echo().await;
+    let mut config = Config::default();
+    config.engine.ping_spread = Duration::ZERO;
+    let mut server = TestServer::start(config).await;
     let mut last = Instant::now();
     let mut socket = server.piped(BORN, 4096).await;
     assert!(socket.text().await.starts_with("0{"));
@@ -124,6 +126,35 @@ async fn the_heartbeat_keeps_its_times() {
     assert!(matches!(socket.0.next_message().await, Message::Close(_)));
     assert_about(last, Duration::from_secs(20));
     assert_eq!(server.closed.recv().await, Some(CloseReason::PingTimeout));
+}
+
+/// PROTOCOL.md section 6: a wave of clients is not answered by waves of pings.
+#[tokio::test(start_paused = true)]
+async fn those_who_come_together_do_not_beat_together() {
+    let server = TestServer::echo().await;
+    let begun = Instant::now();
+    let mut firsts = Vec::new();
+    for client in 0..40 {
+        let mut socket = server.piped(BORN, 4096).await;
+        firsts.push(async move {
+            assert!(
+                matches!(socket.0.next_message().await, Message::Text(_)),
+                "{client}"
+            );
+            assert_eq!(socket.0.next_message().await, Message::text("2"));
+            begun.elapsed()
+        });
+    }
+    let mut firsts = futures_util::future::join_all(firsts).await;
+    firsts.sort();
+    let (earliest, latest) = (firsts[0], firsts[39]);
+    assert!(
+        earliest >= Duration::from_secs(20) && latest < Duration::from_millis(25_060),
+        "{firsts:?}"
+    );
+    assert!(latest - earliest > Duration::from_secs(2), "{firsts:?}");
+    firsts.dedup();
+    assert!(firsts.len() > 10, "{firsts:?}");
 }
 
 /// Without the patience of the other tests: that would be a timer which paused time runs into.

@@ -5,6 +5,7 @@
 
 mod admission;
 mod bind;
+mod host;
 
 use std::convert::Infallible;
 use std::error::Error as StdError;
@@ -15,6 +16,7 @@ use std::time::Duration;
 
 use chatterbox_core::tasks::Tasks;
 use http::{Request, Response};
+use http_body_util::Either;
 use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -134,7 +136,16 @@ where
         let service = self.service.clone();
         let service = service_fn(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
-            service.clone().oneshot(request)
+            let named = host::is_named_once(&request);
+            let service = service.clone();
+            async move {
+                if named {
+                    let answer = service.oneshot(request).await;
+                    answer.map(|response| response.map(Either::Left))
+                } else {
+                    Ok(host::refused().map(Either::Right))
+                }
+            }
         });
         let connection = http_1()
             .serve_connection_with_upgrades(TokioIo::new(stream), service)

@@ -52,6 +52,39 @@ async fn heads_beyond_the_limits_are_answered_431() {
 }
 
 #[tokio::test]
+async fn a_request_names_its_host_once() {
+    // RFC 9112 section 3.2.
+    let bound = bind(&Host::Localhost, 0).unwrap();
+    let port = bound.port();
+    let serving = serve(bound, &tower::service_fn(hello), &limits(), &Tasks::new());
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nHost: chat.example:3000\r\n", "200"),
+        ("GET / HTTP/1.1\r\nHost: [::1]:3000\r\n", "200"),
+        // A target without an authority.
+        ("GET / HTTP/1.1\r\nHost:\r\n", "200"),
+        (
+            "GET http://chat.example/ HTTP/1.1\r\nHost: chat.example\r\n",
+            "200",
+        ),
+        ("GET / HTTP/1.0\r\n", "200"),
+        ("GET / HTTP/1.1\r\n", "400"),
+        ("GET http://chat.example/ HTTP/1.1\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a, b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: a/b\r\n", "400"),
+        ("GET / HTTP/1.1\r\nHost: me@a\r\n", "400"),
+        ("GET / HTTP/1.0\r\nHost: a b\r\n", "400"),
+    ] {
+        let answer = exchange(port, &format!("{head}Connection: close\r\n\r\n")).await;
+        assert_eq!(answer.get(9..12), Some(status), "{head:?}: {answer}");
+    }
+    // What is behind a refused request is nobody's.
+    let answer = exchange(port, "GET / HTTP/1.1\r\n\r\nGET / HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{answer}");
+    serving.drain().await;
+}
+
+#[tokio::test]
 async fn draining_finishes_what_is_in_flight_and_refuses_new_connections() {
     let (arrived, has_arrived) = oneshot::channel();
     let (finish, may_finish) = oneshot::channel::<()>();

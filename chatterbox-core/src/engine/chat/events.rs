@@ -3,13 +3,11 @@
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
+use super::complaint;
 use crate::app::messages::SendRoomMessage;
 use crate::app::rooms::{JoinRoom, LeaveRoom};
 use crate::engine::sio::{Event, NamespaceId};
 use crate::error::Error;
-
-/// Longest part of a parser's complaint that is sent back.
-const COMPLAINT_BYTES_MAX: usize = 160;
 
 /// Something the client wants, in the order in which it asked.
 #[derive(Debug)]
@@ -136,9 +134,5 @@ fn parse<T: DeserializeOwned>(event: &Event) -> Result<T, Error> {
     if !json.trim_ascii_start().starts_with('{') {
         return Err(Error::invalid("payload", "must be an object"));
     }
-    serde_json::from_str(json).map_err(|error| {
-        let complaint = error.to_string();
-        let cut = complaint.floor_char_boundary(COMPLAINT_BYTES_MAX);
-        Error::invalid("payload", &complaint[..cut])
-    })
+    complaint::read(json)
 }

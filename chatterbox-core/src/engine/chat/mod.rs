@@ -10,6 +10,7 @@
 
 mod answers;
 mod bucket;
+mod complaint;
 pub mod encode;
 mod events;
 mod session;

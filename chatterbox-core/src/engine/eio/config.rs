@@ -10,6 +10,9 @@ use crate::engine::websocket::MessageLimits;
 pub struct Config {
     /// From the handshake or a pong to the next ping. Default 25 s.
     pub ping_interval: Duration,
+    /// Sessions that began together don't beat together: the first ping comes earlier by a random part of this, and of
+    /// a quarter of the interval at most ([`Session::stagger`](super::Session::stagger)). Default 5 s.
+    pub ping_spread: Duration,
     /// From a ping to the end of the session without a pong. Default 20 s.
     pub ping_timeout: Duration,
     /// How long a probing websocket may take until it carries the session. Default 10 s.
@@ -47,6 +50,7 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             ping_interval: Duration::from_secs(25),
+            ping_spread: Duration::from_secs(5),
             ping_timeout: Duration::from_secs(20),
             upgrade_timeout: Duration::from_secs(10),
             connect_timeout: None,

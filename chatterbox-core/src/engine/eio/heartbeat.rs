@@ -49,6 +49,12 @@ impl Heartbeat {
         }
     }
 
+    /// Brings the first ping forward. Never later: clients count on the interval (PROTOCOL.md section 6).
+    pub(super) fn stagger(&mut self, config: &Config, random: u16) {
+        let spread = config.ping_spread.min(config.ping_interval / 4);
+        self.deadline -= spread * u32::from(random) / (u32::from(u16::MAX) + 1);
+    }
+
     /// To be called at the deadline.
     pub(super) fn expire(&mut self, config: &Config, now: Instant) -> Beat {
         match self.state {
@@ -94,6 +100,38 @@ impl Heartbeat {
             Err(Flood)
         } else {
             Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_pings_are_spread_over_the_end_of_the_interval_and_never_late() {
+        let now = Instant::now();
+        for (interval_ms, spread_ms, random, expected_ms) in [
+            (25_000, 5_000, 0, 25_000),
+            (25_000, 5_000, 0x8000, 22_500),
+            (25_000, 4_096, u16::MAX, 20_904),
+            (25_000, 0, u16::MAX, 25_000),
+            // Short intervals stay what they are, nearly.
+            (300, 5_000, 0x8000, 263),
+        ] {
+            let config = Config {
+                ping_interval: Duration::from_millis(interval_ms),
+                ping_spread: Duration::from_millis(spread_ms),
+                ..Config::default()
+            };
+            let mut heartbeat = Heartbeat::new(&config, now);
+            heartbeat.stagger(&config, random);
+            let first = heartbeat.deadline - now;
+            assert_eq!(
+                first.as_secs_f64().mul_add(1000.0, 0.5) as u64,
+                expected_ms,
+                "{first:?}"
+            );
         }
     }
 }

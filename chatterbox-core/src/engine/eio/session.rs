@@ -139,6 +139,11 @@ impl Session {
         }
     }
 
+    /// Gives the first ping an instant of its own ([`Config::ping_spread`]). To be called once, at the beginning.
+    pub fn stagger(&mut self, random: u16) {
+        self.heartbeat.stagger(&self.config, random);
+    }
+
     /// Over which transport the session sends now.
     pub fn transport(&self) -> TransportKind {
         match self.transport {

@@ -103,6 +103,42 @@ async fn only_json_is_read() {
     }
 }
 
+/// Bodies are bounded as they come; what is inflated would have to be bounded again (THREATS.md A4).
+#[tokio::test]
+async fn compressed_bodies_are_refused() {
+    let world = World::new();
+    let token = world.token("ann").await;
+    let login = world.post(
+        "/api/auth/login",
+        &json!({ "username": "ann", "password": PASSWORD }),
+    );
+    for (encoding, expected) in [
+        ("gzip", 415),
+        ("GZIP", 415),
+        ("br", 415),
+        ("deflate", 415),
+        ("identity, gzip", 415),
+        ("nonsense", 415),
+        ("", 200),
+        ("identity", 200),
+        ("Identity", 200),
+    ] {
+        let answer = login.clone().header("content-encoding", encoding).send().await;
+        assert_eq!(answer.status, expected, "{encoding:?}");
+        if expected == 415 {
+            assert_eq!(answer.refusal().1, "UNSUPPORTED_TYPE");
+        }
+    }
+    // Where a body may be missing, too.
+    let logout = world
+        .post("/api/auth/logout", &json!({}))
+        .header("content-encoding", "gzip");
+    assert_eq!(
+        logout.token(&token).send().await.refusal(),
+        (415, "UNSUPPORTED_TYPE")
+    );
+}
+
 #[tokio::test]
 async fn i10_a_body_over_the_limit_is_refused_before_it_is_read() {
     let world = World::new();
