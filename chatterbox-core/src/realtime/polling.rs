@@ -20,19 +20,19 @@ const OVERTAKEN: Duration = Duration::from_millis(2);
 
 /// A GET: answered when there is something to send. Dropping the future means that the client dropped the GET.
 pub(super) async fn get(link: Link) -> Response<Body> {
-    if link.with(|session, _, _| session.is_upgrading()) {
-        tokio::time::sleep(OVERTAKEN).await;
-    }
-    let (id, answer) = link.with_requests(|session, requests, now, out| {
+    let (id, answer, upgrading) = link.with_requests(|session, requests, _, _| {
         let (id, answer) = requests.wait();
-        session.get(id, now, out);
-        (id, answer)
+        (id, answer, session.is_upgrading())
     });
     let mut unanswered = UnansweredGet {
         link,
         id,
         armed: true,
     };
+    if upgrading {
+        tokio::time::sleep(OVERTAKEN).await;
+    }
+    unanswered.link.with(|session, now, out| session.get(id, now, out));
     let answer = answer.await;
     unanswered.armed = false;
     respond(answer.ok())
@@ -50,7 +50,8 @@ impl Drop for UnansweredGet {
             self.link.with_requests(|session, requests, now, out| {
                 requests.forget(self.id);
                 session.get_dropped(self.id, now, out);
-                // It may have got its answer in this very moment; what that carried is lost.
+                // It may have got its answer in this very moment, and what that carried is lost; or not have been
+                // handed in yet, and the client is gone all the same.
                 if session.transport() == TransportKind::Polling {
                     session.close(CloseReason::TransportClose, now, out);
                 }

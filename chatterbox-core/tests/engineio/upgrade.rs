@@ -55,6 +55,43 @@ async fn a_second_websocket_is_closed_and_the_first_left_alone() {
     assert_eq!(first.text().await, "4hello");
 }
 
+/// PROTOCOL.md section 4: a dropped GET ends the session at once, also one that the server takes its time with because
+/// an upgrade goes on.
+#[tokio::test(start_paused = true)]
+async fn a_get_dropped_in_an_upgrade_ends_the_session_too() {
+    let mut server = TestServer::echo().await;
+    let mut service = server.service.clone();
+    let mut get = |query: &str| {
+        let uri = format!("/socket.io/?{query}");
+        let request = http::Request::get(uri).body(http_body_util::Empty::<bytes::Bytes>::new());
+        tower::Service::call(&mut service, request.unwrap())
+    };
+    let opened = get("EIO=4&transport=polling").await.unwrap();
+    let opened = http_body_util::BodyExt::collect(opened.into_body())
+        .await
+        .unwrap();
+    let sid = sid_of(std::str::from_utf8(&opened.to_bytes()).unwrap());
+    let session = format!("EIO=4&transport=polling&sid={sid}");
+    let mut socket = server
+        .piped(&session.replace("=polling", "=websocket"), 4096)
+        .await;
+    socket.send("2probe").await;
+    assert_eq!(socket.text().await, "3probe");
+
+    let link = server.link().await;
+    let mut dropped = get(&session);
+    assert!(futures_util::poll!(&mut dropped).is_pending());
+    link.send(packet("a"));
+    drop(dropped);
+    assert_eq!(server.closed.recv().await, Some(CloseReason::TransportClose));
+    assert_eq!(get(&session).await.unwrap().status(), 400);
+    assert_eq!(
+        socket.close_code().await,
+        Some(1000),
+        "the probing websocket goes with it"
+    );
+}
+
 #[tokio::test]
 async fn a_failed_probe_leaves_polling_alone_and_may_be_tried_again() {
     let server = TestServer::echo().await;
