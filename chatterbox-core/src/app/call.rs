@@ -116,6 +116,11 @@ pub trait UseCase: Into<Command> + Send + 'static {
     /// What it costs its caller.
     const COST: Cost = Cost::Free;
 
+    /// The client's own key, by which a retry of it is known (S-088).
+    fn client_message_id(&self) -> Option<&str> {
+        None
+    }
+
     /// Runs it for `by`.
     fn run(self, app: &App, by: Caller) -> impl Future<Output = Result<Outcome<Self::Reply>, Error>> + Send;
 }
@@ -169,6 +174,11 @@ macro_rules! commands {
             /// See [`UseCase::COST`].
             pub fn cost(&self) -> Cost {
                 match self { $(Command::$name(_) => <$command as UseCase>::COST,)* }
+            }
+
+            /// See [`UseCase::client_message_id`].
+            pub fn client_message_id(&self) -> Option<&str> {
+                match self { $(Command::$name(command) => command.client_message_id(),)* }
             }
         }
 

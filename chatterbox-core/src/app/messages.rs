@@ -63,6 +63,10 @@ impl UseCase for SendRoomMessage {
     const SEVERAL_STEPS: bool = false;
     const COST: Cost = Cost::Message;
 
+    fn client_message_id(&self) -> Option<&str> {
+        self.client_message_id.as_deref()
+    }
+
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<MessageSent>, Error> {
         let sender = by.actor.user()?.user;
         let Checked { body, key } = self.check()?;

@@ -3,7 +3,7 @@ use std::task::{Context, Poll};
 use tower::{Layer, Service};
 
 use super::{Buckets, CallFuture, CallService};
-use crate::app::{Actor, Call, Command, Cost, Outcome, Reply};
+use crate::app::{Actor, Call, Cost, Outcome, Reply};
 use crate::error::Error;
 use crate::ports::rate_limit::{Decision, Quota, Take};
 
@@ -88,7 +88,7 @@ impl<S: CallService> Service<Call> for RateLimit<S> {
         let mut inner = self.inner.clone();
         Box::pin(async move {
             if let Err(denied) = limits.take(price).await {
-                if !may_be_a_retry(&call.command) {
+                if call.command.client_message_id().is_none() {
                     return Err(denied);
                 }
                 // The use case looks whether it was done before, and refuses it otherwise (S-088).
@@ -97,8 +97,4 @@ impl<S: CallService> Service<Call> for RateLimit<S> {
             inner.call(call).await
         })
     }
-}
-
-fn may_be_a_retry(command: &Command) -> bool {
-    matches!(command, Command::SendRoomMessage(send) if send.client_message_id.is_some())
 }

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::application::{Application, Handshake, Session};
 use crate::app::accounts::LiveSessions;
 use crate::app::presence::{Connect, Disconnect};
-use crate::app::{Actor, Call, Principal, Turn, UseCase};
+use crate::app::{Actor, Call, Command, Principal, Turn, UseCase};
 use crate::clock::Clock;
 use crate::engine::chat::{Action, Begun, Chat, ChatRules, Identity, Replied, Request, Step, Steps};
 use crate::engine::sio::Rules;
@@ -236,14 +236,12 @@ impl ChatSession {
                     .realtime
                     .deliveries
                     .unwatch(&runner.link, left.conversation);
-                Ok(Replied::LeftRoom {
-                    room_name: left.room_name,
-                    member_count: left.member_count,
-                })
+                Ok(Replied::Reply(Box::new(left.into())))
             }),
-            Action::SendRoomMessage(send) => {
-                Box::pin(async move { runner.call(send).await.map(Replied::Sent) })
-            }
+            Action::Call(command) => Box::pin(async move {
+                let reply = runner.realtime.stack.run(runner.call_of(*command)).await?;
+                Ok(Replied::Reply(Box::new(reply)))
+            }),
             Action::Heartbeat => Box::pin(async move { Ok(Replied::Beat(runner.realtime.clock.now())) }),
         }
     }
@@ -287,10 +285,14 @@ struct Runner {
 
 impl Runner {
     async fn call<C: UseCase>(&self, command: C) -> Result<C::Reply, Error> {
+        self.realtime.stack.run_as::<C>(self.call_of(command)).await
+    }
+
+    fn call_of(&self, command: impl Into<Command>) -> Call {
         let actor = self.principal.map_or(Actor::Nobody, Actor::User);
         let mut call = Call::new(actor, command).from_address(self.address);
         call.turn = self.turn.clone();
-        self.realtime.stack.run_as::<C>(call).await
+        call
     }
 
     /// Who the token speaks for. The connection hears of the session's end before its life is looked at, so no end

@@ -127,13 +127,6 @@ pub(super) struct JoinedAck<'a> {
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-pub(super) struct LeftAck<'a> {
-    pub(super) room_name: &'a str,
-    pub(super) member_count: u64,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 pub(super) struct HeartbeatAck {
     pub(super) server_time: Timestamp,
 }

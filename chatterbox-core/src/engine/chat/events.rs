@@ -6,6 +6,7 @@ use serde::de::DeserializeOwned;
 use super::complaint;
 use crate::app::messages::SendRoomMessage;
 use crate::app::rooms::{JoinRoom, LeaveRoom};
+use crate::app::{Command, UseCase};
 use crate::engine::sio::{Event, NamespaceId};
 use crate::error::Error;
 
@@ -39,15 +40,28 @@ pub enum Action {
         /// An access token.
         token: Box<str>,
     },
-    /// S-084.
+    /// S-084: the socket watches the room besides.
     JoinRoom(JoinRoom),
-    /// S-085.
+    /// S-085: the socket doesn't watch the room any more.
     LeaveRoom(LeaveRoom),
-    /// S-086.
-    SendRoomMessage(SendRoomMessage),
     /// S-092.
     Heartbeat,
+    /// A command whose reply is the answer.
+    Call(Box<Command>),
 }
+
+/// Makes an action of an event's payload, as JSON.
+type Parse = fn(Option<&str>) -> Result<Action, Error>;
+
+/// Every event there is. The ones that come most often stand first. `call` is for those whose payload is a command and
+/// whose ack is its reply.
+const EVENTS: &[(&str, Parse)] = &[
+    ("send-room-message", call::<SendRoomMessage>),
+    ("heartbeat", heartbeat),
+    ("auth", authenticate),
+    ("join-room", |json| parse(json).map(Action::JoinRoom)),
+    ("leave-room", |json| parse(json).map(Action::LeaveRoom)),
+];
 
 /// Payload of `auth`. `cursors` and whatever else clients put in are left alone.
 #[derive(Deserialize)]
@@ -74,33 +88,24 @@ impl Request {
     /// What an event asks for.
     pub(super) fn read(event: &Event) -> Request {
         let name = event.name();
-        let mut client_message_id = None;
-        let mut is_known = true;
-        let action = if event.args.attachments().is_empty() {
-            match name {
-                "auth" => parse(event).map(|Credentials { token }| Action::Authenticate { token }),
-                "join-room" => parse(event).map(Action::JoinRoom),
-                "leave-room" => parse(event).map(Action::LeaveRoom),
-                "send-room-message" => parse(event).map(|send: SendRoomMessage| {
-                    client_message_id = send.client_message_id.as_deref().map(Box::from);
-                    Action::SendRoomMessage(send)
-                }),
-                "heartbeat" if event.arg_json(0).is_none() => Ok(Action::Heartbeat),
-                "heartbeat" => parse(event).map(|Heartbeat { .. }| Action::Heartbeat),
-                _ => {
-                    is_known = false;
-                    Err(Error::invalid("event", format!("unknown event {name:.40}")))
-                }
+        let parser = EVENTS.iter().find(|(known, _)| *known == name);
+        let action = match parser {
+            _ if !event.args.attachments().is_empty() => {
+                Err(Error::invalid("payload", "no binary attachments"))
             }
-        } else {
-            Err(Error::invalid("payload", "no binary attachments"))
+            Some((_, parse)) => parse(event.arg_json(0)),
+            None => Err(Error::invalid("event", format!("unknown event {name:.40}"))),
+        };
+        let client_message_id = match &action {
+            Ok(Action::Call(command)) => command.client_message_id().map(Box::from),
+            Ok(_) | Err(_) => None,
         };
         Request {
             event: name.into(),
             ack: event.ack,
             client_message_id,
             action,
-            is_known,
+            is_known: parser.is_some(),
         }
     }
 
@@ -126,10 +131,24 @@ impl Request {
     }
 }
 
-fn parse<T: DeserializeOwned>(event: &Event) -> Result<T, Error> {
-    let json = event
-        .arg_json(0)
-        .ok_or_else(|| Error::invalid("payload", "an object is missing"))?;
+fn authenticate(json: Option<&str>) -> Result<Action, Error> {
+    parse(json).map(|Credentials { token }| Action::Authenticate { token })
+}
+
+/// The payload may be missing.
+fn heartbeat(json: Option<&str>) -> Result<Action, Error> {
+    match json {
+        None => Ok(Action::Heartbeat),
+        Some(_) => parse(json).map(|Heartbeat { .. }| Action::Heartbeat),
+    }
+}
+
+fn call<C: UseCase + DeserializeOwned>(json: Option<&str>) -> Result<Action, Error> {
+    parse::<C>(json).map(|command| Action::Call(Box::new(command.into())))
+}
+
+fn parse<T: DeserializeOwned>(json: Option<&str>) -> Result<T, Error> {
+    let json = json.ok_or_else(|| Error::invalid("payload", "an object is missing"))?;
     // The items of an array would be taken for the fields of the object, in their order.
     if !json.trim_ascii_start().starts_with('{') {
         return Err(Error::invalid("payload", "must be an object"));

@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use smallvec::{SmallVec, smallvec};
 
 use super::answers::{
-    AuthAck, Authenticated, HeartbeatAck, JoinedAck, LeftAck, Limits, TokenExpiring, answer, millis, refusal,
+    AuthAck, Authenticated, HeartbeatAck, JoinedAck, Limits, TokenExpiring, answer, millis, refusal,
 };
 use super::bucket::Bucket;
 use super::encode;
 use super::events::{Action, Request};
-use crate::app::messages::MessageSent;
-use crate::app::{EndReason, Principal};
+use crate::app::{Cost, EndReason, Principal, Reply};
 use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
 use crate::engine::sio::{Event, NamespaceId, Output, Rules, Sockets};
@@ -139,17 +138,10 @@ pub enum Replied {
     Authenticated(Identity),
     /// Of [`Action::JoinRoom`]: the room, and the entry above which everything is delivered.
     JoinedRoom(Box<RoomView>, Seq),
-    /// Of [`Action::LeaveRoom`].
-    LeftRoom {
-        /// The room.
-        room_name: String,
-        /// Members now.
-        member_count: u64,
-    },
-    /// Of [`Action::SendRoomMessage`].
-    Sent(MessageSent),
     /// Of [`Action::Heartbeat`].
     Beat(Timestamp),
+    /// Of [`Action::Call`], and of every other action whose answer is a reply as it is.
+    Reply(Box<Reply>),
 }
 
 impl Chat {
@@ -236,7 +228,8 @@ impl Chat {
                 Some(steps)
             }
             Stage::Member { .. } => {
-                let is_message = matches!(request.action, Ok(Action::SendRoomMessage(_)));
+                let is_message =
+                    matches!(&request.action, Ok(Action::Call(command)) if command.cost() == Cost::Message);
                 if is_message || self.signals.take(now) {
                     return None;
                 }
@@ -274,18 +267,8 @@ impl Chat {
                     seq,
                 },
             ),
-            Ok(Replied::LeftRoom {
-                room_name,
-                member_count,
-            }) => answer(
-                request,
-                &LeftAck {
-                    room_name: &room_name,
-                    member_count,
-                },
-            ),
-            Ok(Replied::Sent(sent)) => answer(request, &sent),
             Ok(Replied::Beat(server_time)) => answer(request, &HeartbeatAck { server_time }),
+            Ok(Replied::Reply(reply)) => answer(request, &*reply),
         }
     }
 

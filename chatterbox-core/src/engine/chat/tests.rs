@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::app::Principal;
+use crate::app::rooms::RoomLeft;
 use crate::clock::Timestamp;
 use crate::engine::Message;
 use crate::engine::sio::Rules;
 use crate::error::Error;
-use crate::ids::{RawId, SessionId, TokenId, UserId};
+use crate::ids::{ConversationId, RawId, SessionId, TokenId, UserId};
 use crate::views::PublicUser;
 
 struct Session {
@@ -476,12 +477,13 @@ fn too_many_signals_are_refused_and_in_the_end_closed_s_142() {
 fn replies_are_written_as_clients_read_them() {
     let mut session = Session::member();
     session.hears(r#"26["leave-room",{"roomName":"tea"}]"#);
-    let left = Replied::LeftRoom {
+    let left = RoomLeft {
+        conversation: ConversationId(RawId([4; 12])),
         room_name: "tea".to_owned(),
         member_count: 3,
     };
     assert_eq!(
-        session.answers(Ok(left)),
+        session.answers(Ok(Replied::Reply(Box::new(left.into())))),
         [r#"436[{"ok":true,"roomName":"tea","memberCount":3}]"#]
     );
     session.hears(r#"27["heartbeat",{"active":true}]"#);
