@@ -48,6 +48,7 @@ impl Composed {
         let directory = config.data_dir.clone();
         let opening = tasks.spawn_blocking(move || EmbeddedStore::open(&directory));
         let store = opening.await.map_err(failed)?.map_err(failed)?;
+        store.answer_in(&tasks);
         let ports = Ports::of_one_process(store.stores(), store.queue());
         let health = StorageHealth(ports.stores.sessions.clone());
         let chat = ChatServer::builder(settings(config, secret), ports)

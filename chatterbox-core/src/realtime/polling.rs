@@ -32,7 +32,9 @@ pub(super) async fn get(link: Link) -> Response<Body> {
     if upgrading {
         tokio::time::sleep(OVERTAKEN).await;
     }
-    unanswered.link.with(|session, now, out| session.get(id, now, out));
+    unanswered
+        .link
+        .with(|session, now, out| session.get(id, now, out));
     let answer = answer.await;
     unanswered.armed = false;
     respond(answer.ok())

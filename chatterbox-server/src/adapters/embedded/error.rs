@@ -25,9 +25,3 @@ pub(super) fn store_error(error: Error) -> StoreError {
 pub(super) fn closed() -> StoreError {
     StoreError::Unavailable(Box::new(Closed))
 }
-
-/// Whether a statement would have broken a unique index, and therefore did nothing.
-pub(super) fn is_duplicate(error: &Error) -> bool {
-    matches!(error, Error::SqliteFailure(failure, _)
-        if failure.extended_code == rusqlite::ffi::SQLITE_CONSTRAINT_UNIQUE)
-}

@@ -34,9 +34,11 @@ use std::sync::Arc;
 
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::Stores;
+use chatterbox_core::tasks::Tasks;
 
 pub use schema::OpenError;
 
+use log::{Journal, Unsettled};
 use readers::Readers;
 use writer::Writer;
 
@@ -48,6 +50,7 @@ pub const FILE_NAME: &str = "chatterbox.db";
 pub struct EmbeddedStore {
     writer: Writer,
     readers: Readers,
+    unsettled: Unsettled,
 }
 
 impl EmbeddedStore {
@@ -59,10 +62,25 @@ impl EmbeddedStore {
 
     fn open_with(dir: &Path, migrations: &[&str]) -> Result<EmbeddedStore, OpenError> {
         let path: PathBuf = dir.join(FILE_NAME);
-        let connection = schema::open(&path, migrations)?;
-        let writer = Writer::start(connection)?;
+        let mut connection = schema::open(&path, migrations)?;
+        let journal = Journal::open(&mut connection).map_err(|source| OpenError::Sqlite {
+            path: path.clone(),
+            source,
+        })?;
+        let unsettled = journal.unsettled().clone();
+        let writer = Writer::start(connection, journal)?;
         let readers = Readers::start(&path)?;
-        Ok(EmbeddedStore { writer, readers })
+        Ok(EmbeddedStore {
+            writer,
+            readers,
+            unsettled,
+        })
+    }
+
+    /// Has the answers of writes that were committed together given together, by a task: those who get them run one
+    /// right after another, and what they send leaves together. Until `tasks` are stopped.
+    pub fn answer_in(&self, tasks: &Tasks) {
+        self.writer.answer_in(tasks);
     }
 
     /// The storage ports.

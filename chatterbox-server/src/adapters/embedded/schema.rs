@@ -11,6 +11,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_blocks.sql"),
+    include_str!("migrations/0003_journal.sql"),
 ];
 
 /// Marks the file as ours ("chbx").

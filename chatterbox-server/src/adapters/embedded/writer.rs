@@ -2,22 +2,31 @@
 //!
 //! ```text
 //! write(work) ──bounded channel──▶ gather ──▶ BEGIN · work · work · … (at most 512) · COMMIT ──▶ each one's answer
+//!                                    └─ nobody writes for a while ──▶ BEGIN · settle some entries · COMMIT
 //! ```
 //!
 //! A work checks before it writes, and what it writes first is the only statement that a constraint can refuse, which
 //! SQLite undoes by itself. So no work fails half-way but by the engine (a full disk, an I/O error), and no savepoint
 //! is needed for each: two statements less in every append. Should one fail after it has changed a row, the
 //! whole transaction is rolled back and everybody in it is told so.
+//!
+//! The answers of a group are given by a task of the runtime if there is one ([`Writer::answer_in`]): given from this
+//! thread, each would wake the runtime by a system call, and on a machine of few cores interrupt the thread at the
+//! first; whoever is answered would find itself alone, and its frames would leave alone.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
 use std::time::{Duration, Instant};
 
+use chatterbox_core::ids::ConversationId;
 use chatterbox_core::ports::storage::StoreError;
+use chatterbox_core::tasks::Tasks;
 use rusqlite::Connection;
 use tokio::sync::{mpsc, oneshot};
 
 use super::error::{closed, store_error};
-use super::log::Heads;
+use super::log::{Heads, Journal};
 use super::schema::OpenError;
 
 /// Writes that may wait; beyond them callers wait before they are queued.
@@ -34,10 +43,17 @@ const GATHER_FROM: usize = 4;
 const GATHER_PAUSE: Duration = Duration::from_micros(200);
 const GATHER_MAX: Duration = Duration::from_millis(2);
 
+/// When nothing came for so long, entries are settled that wait for it.
+const SETTLE_AFTER: Duration = Duration::from_millis(400);
+
+/// Groups whose answers may wait for the task that gives them; the thread gives those of further ones itself.
+const ANSWERING_MAX: usize = 4;
+
 /// The way to the thread that writes. Clones lead to the same thread.
 #[derive(Clone)]
 pub(super) struct Writer {
     commands: mpsc::Sender<Command>,
+    answering: Arc<OnceLock<mpsc::Sender<Answers>>>,
 }
 
 enum Command {
@@ -49,6 +65,56 @@ enum Command {
 pub(super) struct Writing {
     pub(super) connection: Connection,
     pub(super) heads: Heads,
+    pub(super) journal: Journal,
+}
+
+impl Writing {
+    /// Brings a conversation's entries where they are read from, and out of the journal: for every write that reads,
+    /// changes or deletes its rows of `entries`, before it does. Costs about a millisecond.
+    ///
+    /// Look first whether the write will succeed: one that fails behind this fails its whole group, as after any change.
+    #[cfg_attr(not(test), expect(dead_code, reason = "redaction is its user"))]
+    pub(super) fn settle(&mut self, conversation: ConversationId) -> Result<(), StoreError> {
+        self.journal.settle(&self.connection, conversation)
+    }
+
+    /// The same for all conversations; some 10 us for each entry that waits, of which there are some thousands at most.
+    pub(super) fn settle_all(&mut self) -> rusqlite::Result<()> {
+        self.journal.settle_all(&self.connection)
+    }
+
+    /// Does something in a transaction of its own.
+    fn transact(&mut self, act: impl FnOnce(&mut Writing) -> rusqlite::Result<()>) -> rusqlite::Result<()> {
+        let done = execute(&self.connection, "BEGIN IMMEDIATE")
+            .and_then(|()| act(self))
+            .and_then(|()| execute(&self.connection, "COMMIT"));
+        if done.is_ok() {
+            self.journal.committed();
+            return done;
+        }
+        self.heads.forget();
+        self.journal.rolled_back();
+        if !self.connection.is_autocommit()
+            && let Err(error) = self.connection.execute_batch("ROLLBACK")
+        {
+            tracing::error!(%error, "a transaction of the store can't be rolled back");
+        }
+        done
+    }
+}
+
+/// A group's answers, given when this is dropped.
+struct Answers {
+    group: Vec<Box<dyn Work>>,
+    committed: Result<(), Arc<rusqlite::Error>>,
+}
+
+impl Drop for Answers {
+    fn drop(&mut self) {
+        for work in self.group.drain(..) {
+            work.answer(&self.committed);
+        }
+    }
 }
 
 /// A write and whoever waits for it.
@@ -101,14 +167,37 @@ fn rolled_back(error: &Arc<rusqlite::Error>) -> StoreError {
 
 impl Writer {
     /// Starts the thread; it ends when the last clone is gone, after what waits.
-    pub(super) fn start(connection: Connection) -> Result<Writer, OpenError> {
+    pub(super) fn start(connection: Connection, journal: Journal) -> Result<Writer, OpenError> {
         let (commands, incoming) = mpsc::channel(WAITING_MAX);
         let path = connection.path().unwrap_or_default().into();
+        let answering = Arc::new(OnceLock::new());
+        let writing = Writing {
+            connection,
+            heads: Heads::default(),
+            journal,
+        };
+        let thread = WriterThread {
+            writing,
+            incoming,
+            answering: answering.clone(),
+        };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
-            .spawn(move || serve(connection, incoming))
+            .spawn(move || thread.serve())
             .map_err(|source| OpenError::Io { path, source })?;
-        Ok(Writer { commands })
+        Ok(Writer { commands, answering })
+    }
+
+    /// Has answers given by a task until `tasks` are stopped.
+    pub(super) fn answer_in(&self, tasks: &Tasks) {
+        let (sender, mut groups) = mpsc::channel::<Answers>(ANSWERING_MAX);
+        if self.answering.set(sender).is_ok() {
+            tasks.spawn_until_stopped(async move {
+                while let Some(answers) = groups.recv().await {
+                    drop(answers);
+                }
+            });
+        }
     }
 
     /// Runs `work` in a transaction with others; its answer comes when that is durable.
@@ -145,30 +234,112 @@ impl Writer {
     }
 }
 
-fn serve(connection: Connection, mut incoming: mpsc::Receiver<Command>) {
-    let mut writing = Writing {
-        connection,
-        heads: Heads::default(),
-    };
-    let mut group = Vec::with_capacity(GROUP_MAX);
-    let mut closing = None;
-    while closing.is_none()
-        && let Some(first) = incoming.blocking_recv()
-    {
-        closing = gather(first, &mut incoming, &mut group);
-        let committed = commit_group(&mut writing, &mut group);
-        for work in group.drain(..) {
-            work.answer(&committed);
+struct WriterThread {
+    writing: Writing,
+    incoming: mpsc::Receiver<Command>,
+    answering: Arc<OnceLock<mpsc::Sender<Answers>>>,
+}
+
+impl WriterThread {
+    fn serve(mut self) {
+        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+        let mut closing = None;
+        // How long to wait before entries are settled that are there.
+        let mut patience = Some(SETTLE_AFTER);
+        while closing.is_none() {
+            let patience_now = patience.filter(|_| !self.writing.journal.is_empty());
+            match receive(&mut self.incoming, &waker, patience_now) {
+                Received::Command(first) => {
+                    let mut group = Vec::new();
+                    closing = gather(first, &mut self.incoming, &mut group);
+                    self.commit(group);
+                    patience = Some(SETTLE_AFTER);
+                }
+                // Slice by slice, so that a write that comes now doesn't wait for all of them.
+                Received::Nothing => patience = self.settle_some().then_some(Duration::ZERO),
+                Received::Over => break,
+            }
+        }
+        drop(self.incoming);
+        self.writing.finish();
+        drop(self.writing);
+        if let Some(asker) = closing {
+            let _ = asker.send(());
         }
     }
-    drop(incoming);
-    // Leaves a short WAL to whoever opens the file next; without it that one reads a longer one.
-    let _ = writing
-        .connection
-        .pragma_update(None, "wal_checkpoint", "TRUNCATE");
-    drop(writing);
-    if let Some(asker) = closing {
-        let _ = asker.send(());
+
+    fn commit(&mut self, mut group: Vec<Box<dyn Work>>) {
+        if group.is_empty() {
+            return;
+        }
+        let committed = self.writing.transact(|writing| {
+            run_group(writing, &mut group)?;
+            writing.journal.settle_excess(&writing.connection)
+        });
+        let answers = Answers {
+            group,
+            committed: committed.map_err(Arc::new),
+        };
+        if let Some(task) = self.answering.get() {
+            // If it takes none now, or has ended, they are given here, where they are dropped.
+            let _ = task.try_send(answers);
+        }
+    }
+
+    /// False if it failed: what is in the journal is safe there, so that is tried again only after the next write.
+    fn settle_some(&mut self) -> bool {
+        let settled = self
+            .writing
+            .transact(|writing| writing.journal.settle_some(&writing.connection));
+        if let Err(error) = &settled {
+            tracing::warn!(%error, "entries stay in the store's journal for now");
+        }
+        settled.is_ok()
+    }
+}
+
+impl Writing {
+    /// Leaves little to do to whoever opens the file next; all of it can be done there as well.
+    fn finish(&mut self) {
+        if !self.journal.is_empty()
+            && let Err(error) = self.transact(Writing::settle_all)
+        {
+            tracing::warn!(%error, "entries stay in the store's journal until it is opened again");
+        }
+        let _ = self.connection.pragma_update(None, "wal_checkpoint", "TRUNCATE");
+    }
+}
+
+enum Received {
+    Command(Command),
+    /// Nothing came in the given time.
+    Nothing,
+    /// Nobody is left who could send.
+    Over,
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Unpark>) {
+        self.0.unpark();
+    }
+}
+
+/// Waits for a command, but not longer than `patience` if there is one. `waker` wakes this thread.
+fn receive(incoming: &mut mpsc::Receiver<Command>, waker: &Waker, patience: Option<Duration>) -> Received {
+    let until = patience.map(|patience| Instant::now() + patience);
+    loop {
+        match incoming.poll_recv(&mut Context::from_waker(waker)) {
+            Poll::Ready(Some(command)) => return Received::Command(command),
+            Poll::Ready(None) => return Received::Over,
+            Poll::Pending => {}
+        }
+        match until.map(|until| until.saturating_duration_since(Instant::now())) {
+            None => std::thread::park(),
+            Some(Duration::ZERO) => return Received::Nothing,
+            Some(left) => std::thread::park_timeout(left),
+        }
     }
 }
 
@@ -199,30 +370,14 @@ fn gather(
         {
             return None;
         }
-        // Nobody unparks this thread; a spurious return only looks earlier.
+        // Returning early only looks earlier.
         std::thread::park_timeout(GATHER_PAUSE);
         next = incoming.try_recv().ok();
     }
 }
 
-fn commit_group(writing: &mut Writing, group: &mut [Box<dyn Work>]) -> Result<(), Arc<rusqlite::Error>> {
-    if group.is_empty() {
-        return Ok(());
-    }
-    let committed = run_group(writing, group);
-    if committed.is_err() {
-        writing.heads.forget();
-        if !writing.connection.is_autocommit()
-            && let Err(error) = writing.connection.execute_batch("ROLLBACK")
-        {
-            tracing::error!(%error, "a transaction of the store can't be rolled back");
-        }
-    }
-    committed.map_err(Arc::new)
-}
-
+/// Runs each in the transaction.
 fn run_group(writing: &mut Writing, group: &mut [Box<dyn Work>]) -> rusqlite::Result<()> {
-    execute(&writing.connection, "BEGIN IMMEDIATE")?;
     for work in group {
         let before = writing.connection.total_changes();
         let succeeded = work.run(writing);
@@ -237,7 +392,7 @@ fn run_group(writing: &mut Writing, group: &mut [Box<dyn Work>]) -> rusqlite::Re
             ));
         }
     }
-    execute(&writing.connection, "COMMIT")
+    Ok(())
 }
 
 fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
