@@ -2,10 +2,12 @@
 //! so that a mistake of the engine is not made twice.
 
 use std::collections::VecDeque;
+use std::io;
+use std::net::Ipv4Addr;
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -23,6 +25,13 @@ pub struct Socket {
     pub id: String,
 }
 
+async fn dial(from: Ipv4Addr, address: &str) -> io::Result<TcpStream> {
+    let socket = TcpSocket::new_v4()?;
+    socket.bind((from, 0).into())?;
+    let address = address.parse().map_err(io::Error::other)?;
+    socket.connect(address).await
+}
+
 /// The connection is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Lost {
@@ -35,12 +44,17 @@ pub struct Lost {
 impl Socket {
     /// Connects to `base`, such as `http://127.0.0.1:3000`, with a CONNECT payload.
     pub async fn connect(base: &str, payload: Option<Value>) -> Result<Socket, Lost> {
+        Socket::connect_from(Ipv4Addr::LOCALHOST, base, payload).await
+    }
+
+    /// The same from an address of its own (all of 127.0.0.0/8 is this machine): the server bounds what comes from one.
+    pub async fn connect_from(from: Ipv4Addr, base: &str, payload: Option<Value>) -> Result<Socket, Lost> {
         let gone = || Lost {
             code: None,
             disconnected: false,
         };
         let address = base.trim_start_matches("http://");
-        let stream = TcpStream::connect(address).await.map_err(|_| gone())?;
+        let stream = dial(from, address).await.map_err(|_| gone())?;
         stream.set_nodelay(true).map_err(|_| gone())?;
         let url = format!("ws://{address}/socket.io/?EIO=4&transport=websocket");
         let (stream, _) = tokio_tungstenite::client_async(url, stream)

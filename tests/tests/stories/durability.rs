@@ -1,11 +1,12 @@
 //! Nothing acknowledged is lost, nothing is doubled, whatever the moment of a power cut (I1, I2, I3).
 
-use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use chatterbox_tests::{Person, Random, Setup, TestServer};
-use serde_json::{Value, json};
+use chatterbox_tests::{Person, Random, Setup};
+use serde_json::json;
 use tokio::task::JoinSet;
+
+use crate::ledger::{self, Acknowledged, Ledger};
 
 /// Kills of one run; `KILLS` asks for more.
 const KILLS: u64 = 50;
@@ -13,17 +14,10 @@ const KILLS: u64 = 50;
 /// Senders at once.
 const SENDERS: usize = 6;
 
-/// What the server answered to a send.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Acknowledged {
-    id: String,
-    seq: u64,
-}
-
 /// Somebody who sends numbered messages and remembers what became of them.
 struct Sender {
     person: Person,
-    acknowledged: HashMap<String, Acknowledged>,
+    acknowledged: Ledger,
     /// Sent, but the answer was lost: to be sent again, under the same key.
     unanswered: Option<String>,
     next: u64,
@@ -70,15 +64,7 @@ impl Sender {
     }
 
     async fn attempt(&mut self, key: &str) -> Option<(Acknowledged, bool)> {
-        let message =
-            json!({"roomName": "general", "content": format!("this is {key}"), "clientMessageId": key});
-        let answer = self.person.socket.ask("send-room-message", message).await.ok()?;
-        assert_eq!(answer["ok"], true, "{key}: {answer}");
-        let acknowledged = Acknowledged {
-            id: answer["message"]["id"].as_str().unwrap().to_owned(),
-            seq: answer["message"]["seq"].as_u64().unwrap(),
-        };
-        Some((acknowledged, answer["duplicate"].as_bool().unwrap()))
+        ledger::send(&mut self.person.socket, key).await.ok()
     }
 }
 
@@ -95,7 +81,7 @@ async fn kills_lose_no_acknowledged_message_and_double_none() {
     for number in 0..SENDERS {
         senders.push(Sender {
             person: server.person(&format!("sender{number}")).await,
-            acknowledged: HashMap::new(),
+            acknowledged: Ledger::new(),
             unanswered: None,
             next: 0,
         });
@@ -123,8 +109,8 @@ async fn kills_lose_no_acknowledged_message_and_double_none() {
             sender.acknowledged.insert(key, answer);
         }
     }
-    let stored = history(&server, &senders[0].person).await;
-    let retried = settle(&senders, &stored);
+    let stored = ledger::history(&senders[0].person.rest).await;
+    let retried = ledger::settle(senders.iter().map(|sender| &sender.acknowledged), &stored);
     println!(
         "{kills} kills in {:?}: {} messages acknowledged, {} stored, {retried} keys, 0 lost, 0 doubled, seq dense",
         started.elapsed(),
@@ -134,61 +120,4 @@ async fn kills_lose_no_acknowledged_message_and_double_none() {
             .sum::<usize>(),
         stored.len(),
     );
-}
-
-/// All messages of the room, oldest first, page by page.
-async fn history(server: &TestServer, reader: &Person) -> Vec<Value> {
-    let rest = server.rest().with_token(&reader.token);
-    let mut messages: Vec<Value> = Vec::new();
-    loop {
-        let after = messages
-            .last()
-            .map_or(0, |message| message["seq"].as_u64().unwrap());
-        let page = rest
-            .get(&format!("/api/rooms/general/messages?after={after}&limit=100"))
-            .await
-            .ok();
-        let items = page["items"].as_array().unwrap().clone();
-        if items.is_empty() {
-            return messages;
-        }
-        messages.extend(items);
-    }
-}
-
-/// Compares what was acknowledged with what is stored; the number of keys.
-fn settle(senders: &[Sender], stored: &[Value]) -> usize {
-    for (index, message) in stored.iter().enumerate() {
-        assert_eq!(
-            message["seq"].as_u64().unwrap(),
-            index as u64 + 1,
-            "I3: seq is dense"
-        );
-    }
-    let mut by_key: HashMap<&str, &Value> = HashMap::new();
-    for message in stored {
-        let key = message["clientMessageId"].as_str().unwrap();
-        assert_eq!(message["content"], format!("this is {key}"));
-        assert!(by_key.insert(key, message).is_none(), "I2: {key} is there twice");
-    }
-    let mut keys = 0;
-    for sender in senders {
-        for (key, acknowledged) in &sender.acknowledged {
-            let message = by_key
-                .get(key.as_str())
-                .unwrap_or_else(|| panic!("I1: {key} {acknowledged:?} is lost"));
-            let found = Acknowledged {
-                id: message["id"].as_str().unwrap().to_owned(),
-                seq: message["seq"].as_u64().unwrap(),
-            };
-            assert_eq!(&found, acknowledged, "{key}");
-            keys += 1;
-        }
-    }
-    assert_eq!(
-        keys,
-        stored.len(),
-        "every stored message was settled with its sender"
-    );
-    keys
 }

@@ -6,7 +6,9 @@
 )]
 
 mod configuration;
+mod crowd;
 mod durability;
+mod ledger;
 mod operator;
 mod process;
 mod rooms;
