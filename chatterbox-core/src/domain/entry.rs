@@ -1,10 +1,11 @@
-//! Entries of a conversation's log.
+//! Entries of a conversation's log. What they can say besides messages is in [`super::change`].
 
 use std::fmt;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use super::change::{Ban, Delete, Edit, Join, Leave, Reaction, RoleChange, SettingsChange};
 use crate::clock::Timestamp;
 use crate::ids::{ConversationId, EntryId, UserId};
 
@@ -93,6 +94,20 @@ pub struct Entry {
 pub enum EntryKind {
     /// A message of a person.
     Message(MessageBody),
+    /// A message's text was replaced (S-130).
+    Edit(Edit),
+    /// A message was taken out (S-131).
+    Delete(Delete),
+    /// A reaction was put on a message or taken off (S-132).
+    Reaction(Reaction),
+    /// Somebody became a member of a group.
+    Join(Join),
+    /// Somebody is no member of a group any more.
+    Leave(Leave),
+    /// A member's role changed.
+    Role(RoleChange),
+    /// Somebody was banned from a group or room, or is no longer.
+    Ban(Ban),
     /// A change of the conversation's settings.
     Settings(SettingsChange),
 }
@@ -101,25 +116,47 @@ impl EntryKind {
     /// Whether decisions made before this entry must be made again behind it (DESIGN.md section 4).
     pub fn governs(&self) -> bool {
         match self {
-            EntryKind::Message(_) => false,
-            EntryKind::Settings(_) => true,
+            EntryKind::Message(_) | EntryKind::Edit(_) | EntryKind::Delete(_) | EntryKind::Reaction(_) => false,
+            EntryKind::Join(_)
+            | EntryKind::Leave(_)
+            | EntryKind::Role(_)
+            | EntryKind::Ban(_)
+            | EntryKind::Settings(_) => true,
         }
     }
 
     /// Whether it counts as a message: takes an ordinal and can be unread.
     pub fn is_message(&self) -> bool {
+        matches!(self, EntryKind::Message(_))
+    }
+
+    /// Whether history shows it: messages, and what the system says about members, roles and settings. Edits,
+    /// deletions and reactions show in the message they are about.
+    pub fn is_shown(&self) -> bool {
+        self.is_message() || self.governs()
+    }
+
+    /// The message that it changes, and that message's number.
+    pub fn target(&self) -> Option<(EntryId, Seq)> {
         match self {
-            EntryKind::Message(_) => true,
-            EntryKind::Settings(_) => false,
+            EntryKind::Edit(edit) => Some((edit.message, edit.message_seq)),
+            EntryKind::Delete(delete) => Some((delete.message, delete.message_seq)),
+            EntryKind::Reaction(reaction) => Some((reaction.message, reaction.message_seq)),
+            EntryKind::Message(_)
+            | EntryKind::Join(_)
+            | EntryKind::Leave(_)
+            | EntryKind::Role(_)
+            | EntryKind::Ban(_)
+            | EntryKind::Settings(_) => None,
         }
     }
 }
 
 /// The content of a message.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct MessageBody {
-    /// The text, as [`crate::domain::message`] lets it be.
+    /// The text, as [`crate::domain::message`] lets it be; empty once redacted.
     pub content: String,
     /// The message this one answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -127,16 +164,7 @@ pub struct MessageBody {
     /// Users addressed.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mentions: Vec<UserId>,
-}
-
-/// Settings as they are from this entry on; what is `None` stays.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct SettingsChange {
-    /// What the conversation is about; an empty text takes it away.
+    /// When it was deleted and its content taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub description: Option<String>,
-    /// Closed for good.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub archived: Option<bool>,
+    pub redacted_at: Option<Timestamp>,
 }

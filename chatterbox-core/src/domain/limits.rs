@@ -22,6 +22,18 @@ pub const COMBINING_MARKS_MAX: usize = 4;
 pub const ROOM_NAME_CHARS: RangeInclusive<usize> = 2..=32;
 /// What a room is about.
 pub const ROOM_DESCRIPTION_CHARS_MAX: usize = 250;
+/// A group's title, after trimming (S-004).
+pub const TITLE_CHARS: RangeInclusive<usize> = 1..=100;
+/// Different emoji on one message (S-132).
+pub const EMOJI_PER_MESSAGE_MAX: usize = 20;
+/// Reactions of all users on one message: every message object lists them.
+pub const REACTIONS_PER_MESSAGE_MAX: usize = 500;
+/// Users banned from one conversation.
+pub const BANS_MAX: usize = 10_000;
+/// Users added by one call (S-067), and named when a group is made.
+pub const PARTICIPANTS_PER_CALL_MAX: usize = 255;
+/// An `Idempotency-Key`, in bytes.
+pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
 /// The `User-Agent` kept with a session.
 pub const USER_AGENT_CHARS_MAX: usize = 200;
 /// Items of a page: more is clamped to the end of the range (SPEC.md section 1, Pagination).

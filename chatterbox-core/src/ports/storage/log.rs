@@ -131,6 +131,9 @@ pub trait ConversationLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError>;
 
+    /// The entries with these numbers (at most 1,000), in order of seq; those that exist.
+    async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError>;
+
     /// One entry of a conversation by id.
     async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError>;
 

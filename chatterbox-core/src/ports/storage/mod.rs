@@ -3,14 +3,20 @@
 mod blocks;
 mod conversations;
 mod log;
+mod messages;
+mod projection;
 mod sessions;
 mod users;
 
 use std::sync::Arc;
 
 pub use blocks::{Between, Block, BlockStore, Blocked};
-pub use conversations::{ConversationStore, CreatedRoom, JoinedRoom, LeftRoom, RoomPage};
+pub use conversations::{
+    ConversationStore, Created, CreatedRoom, Glance, Invite, JoinedRoom, LeftRoom, Overview, ReadPointer, RoomPage,
+};
 pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
+pub use messages::{HiddenMessage, MessageStore, SearchQuery};
+pub use projection::{MemberStep, MessageChange, MessageStep, Projected, Projection, Reply};
 pub use sessions::{Rotation, SessionStore};
 pub use users::{InsertUserError, UserStore};
 
@@ -39,6 +45,8 @@ pub struct Stores {
     pub blocks: Arc<dyn BlockStore>,
     /// Conversations, room names and members.
     pub conversations: Arc<dyn ConversationStore>,
+    /// What became of messages, and finding them.
+    pub messages: Arc<dyn MessageStore>,
     /// Entries of conversations.
     pub log: Arc<dyn ConversationLog>,
 }
