@@ -1,7 +1,6 @@
 //! Writing and reading messages (S-077, S-086, S-088).
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize, Serializer};
@@ -9,11 +8,12 @@ use serde::{Deserialize, Serialize, Serializer};
 use super::{Actor, App, Caller, Cost, Error, FieldError, Outcome, UseCase};
 use crate::clock::Timestamp;
 use crate::domain::conversation::Conversation;
+use crate::domain::current::MessageState;
 use crate::domain::entry::{ClientMessageId, Entry, EntryKind, MessageBody, Seq};
 use crate::domain::message;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::{Posted, Proposal, State};
-use crate::views::{MessageView, PublicUser};
+use crate::views::{MessageView, People};
 
 /// Writes to a room. Answered once the message is durable; the same `client_message_id` again gives the same answer.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -87,18 +87,16 @@ impl UseCase for SendRoomMessage {
         check_references(app, room, &body).await?;
 
         let kind = EntryKind::Message(body.clone());
-        let posted = app.log.submit(
-            room,
-            Proposal {
-                id: EntryId::new(&*app.ids),
-                sender,
-                client_message_id: key,
-                decide: Box::new(move |state| open(state).map(|()| kind.clone())),
-            },
-        )?;
+        let proposal = Proposal::new(EntryId::new(&*app.ids), sender, move |state| {
+            may_write(state, sender).map(|()| kind.clone())
+        });
+        let posted = app.log.submit(room, proposal.with_key(key))?;
         by.turn.pass();
         match posted.await? {
-            Posted::New(entry) => Ok(Outcome::of(receipt(&entry, false))),
+            Posted::New(entries) => {
+                let entry = entries.first().ok_or(Error::Unavailable(None))?;
+                Ok(Outcome::of(receipt(entry, false)))
+            }
             Posted::Duplicate(entry) => answer_retry(&entry, &body),
         }
     }
@@ -146,6 +144,7 @@ impl SendRoomMessage {
             content,
             reply_to: reply_to.map_err(|_| Error::InvalidId("replyTo"))?,
             mentions: mentions.map_err(|_| Error::InvalidId("mentions"))?,
+            redacted_at: None,
         };
         Ok(Checked { body, key })
     }
@@ -172,9 +171,11 @@ async fn check_references(app: &App, room: ConversationId, body: &MessageBody) -
     Ok(())
 }
 
-fn open(state: &State) -> Result<(), Error> {
-    if state.conversation.archived {
+fn may_write(state: &State, sender: UserId) -> Result<(), Error> {
+    if state.conversation().archived {
         Err(Error::Gone("the room is closed"))
+    } else if state.standing.bans.contains(&sender) {
+        Err(Error::NotAMember)
     } else {
         Ok(())
     }
@@ -184,7 +185,7 @@ fn open(state: &State) -> Result<(), Error> {
 fn answer_retry(entry: &Entry, body: &MessageBody) -> Result<Outcome<MessageSent>, Error> {
     match &entry.kind {
         EntryKind::Message(earlier) if earlier == body => Ok(Outcome::of(receipt(entry, true))),
-        EntryKind::Message(_) | EntryKind::Settings(_) => Err(Error::Conflict(
+        _ => Err(Error::Conflict(
             "this clientMessageId was used for another message",
         )),
     }
@@ -244,8 +245,10 @@ pub struct MessagePage {
     pub conversation: Conversation,
     /// The entries.
     pub entries: Vec<Entry>,
-    /// Their authors.
-    pub authors: HashMap<UserId, Arc<PublicUser>>,
+    /// What became of them.
+    pub states: HashMap<Seq, MessageState>,
+    /// Whom they name.
+    pub people: People,
     /// The limit that was used.
     pub limit: usize,
     /// Whether there are entries below the first.
@@ -258,8 +261,12 @@ impl MessagePage {
     /// The messages as clients see them.
     pub fn items(&self) -> impl Iterator<Item = MessageView<'_>> {
         self.entries.iter().filter_map(|entry| {
-            let author = self.authors.get(&entry.sender)?;
-            Some(MessageView::new(entry, &self.conversation, author))
+            MessageView::new(
+                entry,
+                self.states.get(&entry.seq),
+                &self.conversation,
+                &self.people,
+            )
         })
     }
 }
@@ -286,14 +293,14 @@ impl UseCase for RoomHistory {
         let conversation = app.rooms.room(&self.room_name).await?;
         let limit = self.limit.clamp(1, 100);
         let (entries, has_more_before, has_more_after) = read(app, conversation.id, self.page, limit).await?;
-        let authors = app
-            .names
-            .get_many(entries.iter().map(|entry| entry.sender))
-            .await?;
+        let people = People::of(&app.names, &entries).await?;
+        let seqs: Vec<Seq> = entries.iter().map(|entry| entry.seq).collect();
+        let states = app.stores.messages.states(conversation.id, &seqs).await?;
         let page = MessagePage {
             conversation,
             entries,
-            authors,
+            states: states.into_iter().collect(),
+            people,
             limit,
             has_more_before,
             has_more_after,
@@ -356,7 +363,7 @@ async fn below(
     let mut entries = app
         .stores
         .log
-        .read_before(conversation, before, limit + 1)
+        .history_before(conversation, before, limit + 1)
         .await?;
     let more = entries.len() > limit;
     if more {
@@ -371,7 +378,7 @@ async fn above(
     after: Seq,
     limit: usize,
 ) -> Result<(Vec<Entry>, bool), Error> {
-    let mut entries = app.stores.log.read_after(conversation, after, limit + 1).await?;
+    let mut entries = app.stores.log.history_after(conversation, after, limit + 1).await?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     Ok((entries, more))

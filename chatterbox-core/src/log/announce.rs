@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use crate::domain::conversation::{Conversation, Kind};
-use crate::domain::entry::{Entry, Seq};
+use crate::domain::change::{Ban, Change, Join, Leave};
+use crate::domain::conversation::Conversation;
+use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::engine::Packet;
 use crate::engine::chat::encode;
 use crate::error::Error;
-use crate::ids::ConversationId;
-use crate::views::{MessageView, Names};
+use crate::ids::{ConversationId, UserId};
+use crate::views::event::{EventSink, entry_event};
+use crate::views::{Names, People};
 
 use super::delivery::Deliveries;
 use super::relay::Outgoing;
@@ -20,8 +22,49 @@ pub struct Announcement {
     pub conversation: ConversationId,
     /// Number of the first entry.
     pub first: Seq,
-    /// One packet per entry.
-    pub packets: Vec<Packet>,
+    /// One for each entry.
+    pub entries: Vec<Announced>,
+}
+
+/// One entry as sockets hear it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Announced {
+    /// The event.
+    pub packet: Packet,
+    /// Who begins or ends to hear the conversation with this entry.
+    pub crossing: Option<Crossing>,
+}
+
+/// Somebody's way in or out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crossing {
+    /// They hear this entry first.
+    In(UserId),
+    /// They hear this entry last (I5).
+    Out(UserId),
+}
+
+impl Crossing {
+    fn of(kind: &EntryKind) -> Option<Crossing> {
+        match kind {
+            EntryKind::Join(Join { user, .. }) => Some(Crossing::In(*user)),
+            EntryKind::Leave(Leave { user, .. })
+            | EntryKind::Ban(Ban {
+                user,
+                change: Change::Added,
+            }) => Some(Crossing::Out(*user)),
+            EntryKind::Message(_)
+            | EntryKind::Edit(_)
+            | EntryKind::Delete(_)
+            | EntryKind::Reaction(_)
+            | EntryKind::Role(_)
+            | EntryKind::Ban(Ban {
+                change: Change::Removed,
+                ..
+            })
+            | EntryKind::Settings(_) => None,
+        }
+    }
 }
 
 /// Makes packets of entries. What comes out depends on the entry alone, so that every node makes the same.
@@ -30,8 +73,19 @@ pub struct Encoder {
     names: Names,
 }
 
+/// Encodes an event as the packet of all its recipients.
+struct ToPacket;
+
+impl EventSink for ToPacket {
+    type Made = Packet;
+
+    fn event(self, name: &str, payload: &impl serde::Serialize) -> Packet {
+        encode::event(name, payload)
+    }
+}
+
 impl Encoder {
-    /// With authors from `names`.
+    /// With people from `names`.
     pub fn new(names: Names) -> Encoder {
         Encoder { names }
     }
@@ -42,23 +96,20 @@ impl Encoder {
         conversation: &Conversation,
         entries: &[Entry],
     ) -> Result<Announcement, Error> {
-        let event = match conversation.kind {
-            Kind::Room(_) => "room-message",
-            Kind::Direct | Kind::Group => "new-message",
-        };
-        let mut packets = Vec::with_capacity(entries.len());
+        let mut announced = Vec::with_capacity(entries.len());
         for entry in entries {
-            let author = self.names.get(entry.sender).await?;
-            packets.push(encode::event(
-                event,
-                &MessageView::new(entry, conversation, &author).in_event(),
-            ));
+            let people = People::of(&self.names, [entry]).await?;
+            let packet = entry_event(ToPacket, entry, conversation, &people);
+            announced.push(Announced {
+                packet: packet.ok_or_else(|| Error::Internal("an entry names somebody without a name".into()))?,
+                crossing: Crossing::of(&entry.kind),
+            });
         }
         let first = entries.first().map_or(Seq::ZERO, |entry| entry.seq);
         Ok(Announcement {
             conversation: conversation.id,
             first,
-            packets,
+            entries: announced,
         })
     }
 }
@@ -83,7 +134,7 @@ impl Announcer {
 
     /// Announces consecutive entries. They are durable: what fails here is healed from the log.
     pub(super) async fn announce(&self, conversation: &Conversation, entries: &[Entry]) {
-        if self.outgoing.is_none() && !self.deliveries.is_watched(conversation.id) {
+        if entries.is_empty() || self.outgoing.is_none() && !self.deliveries.is_watched(conversation.id) {
             return;
         }
         match self.encoder.encode(conversation, entries).await {

@@ -1,20 +1,23 @@
-//! One batch on its way into the log: decide, append, announce, answer, in as many steps as it takes.
+//! One batch on its way into the log: decide, append, project, announce, answer, in as many steps as it takes.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use smallvec::SmallVec;
 use tokio::sync::oneshot;
 
 use super::announce::Announcer;
 use super::sequencer::{Posted, Proposal};
 use super::state::State;
 use crate::clock::Clock;
-use crate::domain::entry::Entry;
+use crate::domain::entry::{Entry, Seq};
 use crate::error::Error;
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, EntryId};
 use crate::ports::storage::{Appended, Head, NewEntry, StoreError, Stores};
 
+/// Most entries appended in one step; a single proposal has no more.
+pub(super) const BATCH_MAX: usize = 256;
 /// How often an append is tried whose store does not answer, and the pause before each further try.
 const ATTEMPTS: u32 = 4;
 const RETRY_PAUSE: Duration = Duration::from_millis(50);
@@ -25,10 +28,23 @@ pub(super) struct Pending {
     pub(super) answer: oneshot::Sender<Result<Posted, Error>>,
 }
 
+impl Pending {
+    fn answer(self, posted: Posted) {
+        let _ = self.answer.send(Ok(posted));
+    }
+}
+
 pub(super) struct Appender {
     pub(super) stores: Stores,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) announcer: Announcer,
+}
+
+/// The entries of the first proposals of a batch: `counts[i]` belong to the i-th.
+#[derive(Default)]
+struct Plan {
+    entries: Vec<NewEntry>,
+    counts: Vec<usize>,
 }
 
 impl Appender {
@@ -67,11 +83,12 @@ impl Appender {
         };
         let mut attempt = 1;
         loop {
-            let entries = self.decide(&state, batch);
+            let targets = batch.iter().filter_map(|one| one.proposal.target).collect();
+            self.read_targets(&mut state, targets).await?;
+            let Plan { entries, counts } = self.decide(&state, batch);
             if entries.is_empty() {
-                return Ok(state);
+                return self.settle(state, batch).await;
             }
-            let settings_before = state.conversation.settings_seq;
             match self
                 .stores
                 .log
@@ -80,13 +97,11 @@ impl Appender {
             {
                 Ok(Appended::At(entries)) => {
                     state.apply_all(&entries);
-                    self.announcer.announce(&state.conversation, &entries).await;
-                    let answered = batch.drain(..entries.len());
-                    for (entry, pending) in entries.into_iter().zip(answered) {
-                        let _ = pending.answer.send(Ok(Posted::New(entry)));
-                    }
+                    self.project_if_needed(&mut state).await;
+                    self.announcer.announce(state.conversation(), &entries).await;
+                    answer_appended(batch, &counts, entries);
                 }
-                Ok(Appended::Duplicate(entry)) => self.answer_duplicate(&state, batch, entry).await,
+                Ok(Appended::Duplicate(entry)) => self.answer_duplicate(&state, batch, entry).await?,
                 Ok(Appended::Moved { entries_since, head }) => {
                     state = self.catch_up(conversation, state, &entries_since, head).await?;
                 }
@@ -99,56 +114,109 @@ impl Appender {
                 Err(error) => return Err(error.into()),
             }
             attempt = 1;
-            if state.conversation.settings_seq > settings_before {
-                self.project(&state).await;
-            }
         }
     }
 
-    /// Asks each proposal for its entry and answers those that have none; afterwards the entries belong to the first
-    /// proposals of the batch. Ends behind an entry that governs: what follows is decided on the state behind it.
-    fn decide(&self, state: &State, batch: &mut VecDeque<Pending>) -> Vec<NewEntry> {
-        let mut entries = Vec::with_capacity(batch.len());
+    /// Lets every proposal find the message that it is about in the state.
+    async fn read_targets(&self, state: &mut State, targets: SmallVec<[EntryId; 4]>) -> Result<(), Error> {
+        if targets.is_empty() {
+            return Ok(());
+        }
+        // What became of a message is read from rows, which must not lag behind.
+        if state.should_project() {
+            state.project(&self.stores).await?;
+        }
+        for target in targets {
+            state.read_message(&self.stores, target).await?;
+        }
+        Ok(())
+    }
+
+    /// Asks each proposal for its entries and answers those that have none; afterwards the entries belong to the
+    /// first proposals of the batch. Ends behind an entry that governs, and before a second one about the same message:
+    /// what follows is decided on the state behind it.
+    fn decide(&self, state: &State, batch: &mut VecDeque<Pending>) -> Plan {
+        let mut plan = Plan::default();
+        let mut targets: SmallVec<[EntryId; 4]> = SmallVec::new();
         let mut rest = std::mem::take(batch);
+        let mut settling = Vec::new();
         while let Some(pending) = rest.pop_front() {
-            match (pending.proposal.decide)(state) {
-                Ok(kind) => {
-                    let governs = kind.governs();
-                    entries.push(NewEntry {
-                        id: pending.proposal.id,
-                        sender: pending.proposal.sender,
-                        client_message_id: pending.proposal.client_message_id.clone(),
-                        created_at: self.clock.now(),
-                        kind,
-                    });
-                    batch.push_back(pending);
-                    if governs {
-                        break;
-                    }
-                }
+            let proposal = &pending.proposal;
+            if proposal.target.is_some_and(|target| targets.contains(&target)) {
+                rest.push_front(pending);
+                break;
+            }
+            let kinds = match (proposal.decide)(state) {
+                Ok(kinds) => kinds,
                 Err(error) => {
                     let _ = pending.answer.send(Err(error));
+                    continue;
                 }
+            };
+            if kinds.is_empty() {
+                if proposal.settle {
+                    settling.push(pending);
+                } else {
+                    pending.answer(Posted::New(SmallVec::new()));
+                }
+                continue;
+            }
+            if plan.entries.len() + kinds.len() > BATCH_MAX {
+                rest.push_front(pending);
+                break;
+            }
+            targets.extend(proposal.target);
+            let governs = kinds.iter().any(|kind| kind.governs());
+            let mut key = proposal.client_message_id.clone();
+            plan.counts.push(kinds.len());
+            plan.entries
+                .extend(proposal.ids.iter().zip(kinds).map(|(id, kind)| NewEntry {
+                    id: *id,
+                    sender: proposal.sender,
+                    client_message_id: key.take(),
+                    created_at: self.clock.now(),
+                    kind,
+                }));
+            batch.push_back(pending);
+            if governs {
+                break;
             }
         }
         batch.append(&mut rest);
-        entries
+        batch.extend(settling);
+        plan
     }
 
     /// The first proposal's entry is in the log already: by an earlier try of ours whose answer was lost, or because
     /// its sender had used its key before.
-    async fn answer_duplicate(&self, state: &State, batch: &mut VecDeque<Pending>, entry: Entry) {
-        let Some(pending) = batch.pop_front() else { return };
-        let posted = if entry.id == pending.proposal.id {
-            // Nobody has announced it yet.
-            self.announcer
-                .announce(&state.conversation, std::slice::from_ref(&entry))
-                .await;
-            Posted::New(entry)
-        } else {
-            Posted::Duplicate(entry)
+    async fn answer_duplicate(
+        &self,
+        state: &State,
+        batch: &mut VecDeque<Pending>,
+        entry: Entry,
+    ) -> Result<(), StoreError> {
+        let Some(pending) = batch.pop_front() else {
+            return Ok(());
         };
-        let _ = pending.answer.send(Ok(posted));
+        let ids = &pending.proposal.ids;
+        if ids.first() != Some(&entry.id) {
+            pending.answer(Posted::Duplicate(entry));
+            return Ok(());
+        }
+        // All of its entries came into the log together, or the first few of them.
+        let mut ours = SmallVec::new();
+        if ids.len() > 1 {
+            let last = u32::try_from(ids.len() - 1).unwrap_or(u32::MAX);
+            let seqs: Vec<Seq> = (entry.seq.0..=entry.seq.0.saturating_add(last)).map(Seq).collect();
+            let found = self.stores.log.read_at(entry.conversation, &seqs).await?;
+            ours.extend(found.into_iter().filter(|one| ids.contains(&one.id)));
+        } else {
+            ours.push(entry);
+        }
+        // Nobody has announced them yet.
+        self.announcer.announce(state.conversation(), &ours).await;
+        pending.answer(Posted::New(ours));
+        Ok(())
     }
 
     async fn catch_up(
@@ -166,12 +234,41 @@ impl Appender {
         }
     }
 
-    /// A failure is repaired by whoever loads the conversation next.
-    async fn project(&self, state: &State) {
-        if let Err(error) = state.project(&self.stores).await {
-            let id = state.conversation.id;
+    /// Before anybody hears of the entries, so that who hears of a change finds it. A failure is repaired by whoever
+    /// uses the conversation next.
+    async fn project_if_needed(&self, state: &mut State) {
+        if state.should_project()
+            && let Err(error) = state.project(&self.stores).await
+        {
+            let id = state.conversation().id;
             tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
-                "settings of conversation {id} could not be written; they are repaired at its next use");
+                "the rows of conversation {id} could not be brought up to date; they are repaired at its next use");
+        }
+    }
+
+    /// The end of a batch: nothing is left in it but proposals that only wait for the stored rows.
+    async fn settle(&self, mut state: State, batch: &mut VecDeque<Pending>) -> Result<State, Error> {
+        if !batch.is_empty() {
+            state.project(&self.stores).await?;
+        }
+        for pending in batch.drain(..) {
+            pending.answer(Posted::New(SmallVec::new()));
+        }
+        Ok(state)
+    }
+}
+
+/// Answers the proposals whose entries are in the log.
+fn answer_appended(batch: &mut VecDeque<Pending>, counts: &[usize], entries: Vec<Entry>) {
+    let mut left = entries.len();
+    let mut entries = entries.into_iter();
+    for count in counts {
+        if left < *count {
+            return;
+        }
+        left -= count;
+        if let Some(pending) = batch.pop_front() {
+            pending.answer(Posted::New(entries.by_ref().take(*count).collect()));
         }
     }
 }

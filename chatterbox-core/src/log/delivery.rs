@@ -10,14 +10,14 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::announce::{Announcement, Encoder};
+use super::announce::{Announced, Announcement, Crossing, Encoder};
 use super::relay::Outgoing;
 use crate::domain::conversation::Conversation;
 use crate::domain::entry::Seq;
 use crate::engine::Packet;
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Hub, Link};
-use crate::ids::ConversationId;
+use crate::ids::{ConversationId, UserId};
 use crate::ports::audience::Audience;
 use crate::ports::storage::Stores;
 use crate::tasks::Tasks;
@@ -54,7 +54,7 @@ struct Watched {
 struct Progress {
     /// The last entry delivered; unknown until the head was read.
     last: Option<Seq>,
-    parked: BTreeMap<Seq, Packet>,
+    parked: BTreeMap<Seq, Announced>,
     parked_bytes: usize,
     /// Whether somebody is about to read the gap.
     healing: bool,
@@ -130,11 +130,11 @@ impl Deliveries {
         };
         let mut progress = lock(&watched.progress);
         let mut seq = announcement.first;
-        for packet in announcement.packets {
+        for entry in announcement.entries {
             match progress.last {
                 Some(last) if seq <= last => {}
-                Some(last) if seq == last.next() => self.publish(&mut progress, &watched, seq, &packet),
-                Some(_) | None => progress.park(seq, packet),
+                Some(last) if seq == last.next() => self.publish(&mut progress, &watched, seq, &entry),
+                Some(_) | None => progress.park(seq, entry),
             }
             seq = seq.next();
         }
@@ -147,6 +147,10 @@ impl Deliveries {
     /// Compares the heads of all watched conversations with what was delivered, and delivers what is missing.
     pub async fn compare_heads(self: &Arc<Self>) -> Result<(), Error> {
         let all: Vec<Arc<Watched>> = lock(&self.watched).values().cloned().collect();
+        // Whoever was removed last left the conversation without watchers.
+        for watched in &all {
+            self.forget_unwatched(watched.conversation.id);
+        }
         for some in all.chunks(HEADS_AT_ONCE) {
             let ids: Vec<ConversationId> = some.iter().map(|watched| watched.conversation.id).collect();
             let heads = self.stores.log.heads(&ids).await?;
@@ -209,24 +213,35 @@ impl Deliveries {
         }
     }
 
-    fn publish(&self, progress: &mut Progress, watched: &Watched, seq: Seq, packet: &Packet) {
-        self.hub.publish(
-            &Channel::Conversation(watched.conversation.id),
-            packet,
-            Delivery::Reliable,
-            None,
-        );
+    fn publish(&self, progress: &mut Progress, watched: &Watched, seq: Seq, entry: &Announced) {
+        let topic = Channel::Conversation(watched.conversation.id);
+        if let Some(Crossing::In(user)) = entry.crossing {
+            for link in self.links_of(user) {
+                self.hub.subscribe(&link, &topic);
+            }
+        }
+        self.hub.publish(&topic, &entry.packet, Delivery::Reliable, None);
+        if let Some(Crossing::Out(user)) = entry.crossing {
+            for link in self.links_of(user) {
+                self.hub.unsubscribe(&link, &topic);
+            }
+        }
         progress.last = Some(seq);
+    }
+
+    fn links_of(&self, user: UserId) -> Vec<Link> {
+        self.hub
+            .with_topic(&Channel::User(user), |topic| topic.links().to_vec())
     }
 
     /// Publishes what follows without a gap, and lets go of what is old.
     fn publish_parked(&self, progress: &mut Progress, watched: &Watched) {
-        while let (Some(last), Some((seq, packet))) = (progress.last, progress.first_parked()) {
+        while let (Some(last), Some((seq, entry))) = (progress.last, progress.first_parked()) {
             match seq {
                 seq if seq <= last => progress.unpark(),
                 seq if seq == last.next() => {
                     progress.unpark();
-                    self.publish(progress, watched, seq, &packet);
+                    self.publish(progress, watched, seq, &entry);
                 }
                 _ => return,
             }
@@ -269,7 +284,13 @@ impl Deliveries {
                 return Ok(());
             }
             let read_all = entries.len() < READ_LIMIT;
-            self.deliver(self.encoder.encode(&watched.conversation, &entries).await?);
+            let conversation = self
+                .stores
+                .conversations
+                .get(watched.conversation.id)
+                .await?
+                .ok_or(Error::NotFound("conversation"))?;
+            self.deliver(self.encoder.encode(&conversation, &entries).await?);
             if read_all {
                 return Ok(());
             }
@@ -278,29 +299,33 @@ impl Deliveries {
 }
 
 impl Progress {
-    fn park(&mut self, seq: Seq, packet: Packet) {
-        let bytes: usize = packet.iter().map(crate::engine::Frame::len).sum();
+    fn park(&mut self, seq: Seq, entry: Announced) {
+        let bytes = size(&entry.packet);
         if self.parked.len() >= PARKED_MAX || self.parked_bytes + bytes > PARKED_BYTES_MAX {
             // The newest stays so that the gap is known and read; the rest comes from the log.
             self.parked.clear();
             self.parked_bytes = 0;
         }
-        if self.parked.insert(seq, packet).is_none() {
+        if self.parked.insert(seq, entry).is_none() {
             self.parked_bytes += bytes;
         }
     }
 
-    fn first_parked(&self) -> Option<(Seq, Packet)> {
+    fn first_parked(&self) -> Option<(Seq, Announced)> {
         self.parked
             .first_key_value()
-            .map(|(seq, packet)| (*seq, packet.clone()))
+            .map(|(seq, entry)| (*seq, entry.clone()))
     }
 
     fn unpark(&mut self) {
-        if let Some((_, packet)) = self.parked.pop_first() {
-            self.parked_bytes -= packet.iter().map(crate::engine::Frame::len).sum::<usize>();
+        if let Some((_, entry)) = self.parked.pop_first() {
+            self.parked_bytes -= size(&entry.packet);
         }
     }
+}
+
+fn size(packet: &Packet) -> usize {
+    packet.iter().map(crate::engine::Frame::len).sum()
 }
 
 impl Audience for Deliveries {

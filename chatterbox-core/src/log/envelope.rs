@@ -2,17 +2,18 @@
 //!
 //! ```text
 //! version (1 byte) | kind (1) | body
-//! entries:      conversation (12) | first seq (4) | packets
+//! entries:      conversation (12) | first seq (4) | entries
 //! signal:       conversation (12) | packet
 //! end sessions: reason (1) | session ids (12 each)
 //! tell:         user (12) | packet
+//! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
 //! ```
 //! Numbers are big endian. A version or kind that a node does not know is dropped; the log heals what it said.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 
-use super::announce::Announcement;
+use super::announce::{Announced, Announcement, Crossing};
 use crate::app::EndReason;
 use crate::domain::entry::Seq;
 use crate::engine::frame::FrameKind;
@@ -64,10 +65,10 @@ impl Envelope {
                 out.put_u8(1);
                 out.put_slice(announcement.conversation.as_bytes());
                 out.put_u32(announcement.first.0);
-                announcement
-                    .packets
-                    .iter()
-                    .for_each(|packet| put_packet(&mut out, packet));
+                for entry in &announcement.entries {
+                    put_crossing(&mut out, entry.crossing);
+                    put_packet(&mut out, &entry.packet);
+                }
             }
             Envelope::Signal { conversation, packet } => {
                 out.put_u8(2);
@@ -99,14 +100,17 @@ impl Envelope {
             1 => {
                 let conversation = ConversationId::from_bytes(take_id(&mut bytes)?);
                 let first = Seq(bytes.try_get_u32().map_err(|_| UnknownEnvelope)?);
-                let mut packets = Vec::new();
+                let mut entries = Vec::new();
                 while bytes.has_remaining() {
-                    packets.push(take_packet(&mut bytes)?);
+                    entries.push(Announced {
+                        crossing: take_crossing(&mut bytes)?,
+                        packet: take_packet(&mut bytes)?,
+                    });
                 }
                 Ok(Envelope::Entries(Announcement {
                     conversation,
                     first,
-                    packets,
+                    entries,
                 }))
             }
             2 => {
@@ -160,6 +164,29 @@ fn reason_number(reason: EndReason) -> u8 {
     }
 }
 
+fn put_crossing(out: &mut BytesMut, crossing: Option<Crossing>) {
+    match crossing {
+        None => out.put_u8(0),
+        Some(Crossing::In(user)) => {
+            out.put_u8(1);
+            out.put_slice(user.as_bytes());
+        }
+        Some(Crossing::Out(user)) => {
+            out.put_u8(2);
+            out.put_slice(user.as_bytes());
+        }
+    }
+}
+
+fn take_crossing(bytes: &mut Bytes) -> Result<Option<Crossing>, UnknownEnvelope> {
+    Ok(match bytes.try_get_u8().map_err(|_| UnknownEnvelope)? {
+        0 => None,
+        1 => Some(Crossing::In(UserId::from_bytes(take_id(bytes)?))),
+        2 => Some(Crossing::Out(UserId::from_bytes(take_id(bytes)?))),
+        _ => return Err(UnknownEnvelope),
+    })
+}
+
 fn put_packet(out: &mut BytesMut, packet: &Packet) {
     out.put_u16(u16::try_from(packet.len()).unwrap_or(u16::MAX));
     for frame in packet {
@@ -202,6 +229,7 @@ mod tests {
 
     fn samples() -> Vec<Envelope> {
         let conversation = ConversationId::from_bytes([7; 12]);
+        let user = UserId::from_bytes([8; 12]);
         let packet: Packet = [Frame::text(&["42[\"é\"]"]), Frame::binary(&[1, 2])]
             .into_iter()
             .collect();
@@ -209,7 +237,12 @@ mod tests {
             Envelope::Entries(Announcement {
                 conversation,
                 first: Seq(9),
-                packets: vec![packet.clone(), packet.clone()],
+                entries: [None, Some(Crossing::In(user)), Some(Crossing::Out(user))]
+                    .map(|crossing| Announced {
+                        packet: packet.clone(),
+                        crossing,
+                    })
+                    .to_vec(),
             }),
             Envelope::Signal {
                 conversation,

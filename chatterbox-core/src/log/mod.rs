@@ -9,6 +9,9 @@
 //!                                  (announce.rs)  └─▶ bus ─▶ other nodes' relay ─▶ deliveries in order ─▶ …
 //!                                                     (envelope.rs, relay.rs)       (delivery.rs)
 //! ```
+//! The rows beside the log are written right behind it, before anybody hears of the entries; read pointers of senders
+//! and the index of answers up to a second later (state.rs). Rules never depend on the rows alone.
+//!
 //! An ack means durable (I1). A conversation's entries reach every socket in order of `seq`, once (I3): deliveries
 //! hold back what comes early and read from the log what did not come at all, so the bus may lose and disorder.
 
@@ -20,10 +23,11 @@ mod relay;
 mod sequencer;
 mod state;
 
-pub use announce::{Announcement, Announcer, Encoder};
+pub use announce::{Announced, Announcement, Announcer, Crossing, Encoder};
 pub use delivery::Deliveries;
 pub use envelope::{Envelope, UnknownEnvelope};
 pub(crate) use relay::compare_regularly;
 pub use relay::{Outgoing, Relay};
-pub use sequencer::{Decide, Log, Posted, Proposal, Receipt};
+pub(crate) use sequencer::settle_regularly;
+pub use sequencer::{Decide, Decided, Log, Posted, Proposal, Receipt};
 pub use state::State;

@@ -6,11 +6,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
+use smallvec::{SmallVec, smallvec};
 use tokio::sync::oneshot;
 
 use super::announce::Announcer;
-use super::batch::{Appender, Pending};
+use super::batch::{Appender, BATCH_MAX, Pending};
 use super::state::State;
 use crate::clock::Clock;
 use crate::domain::entry::{ClientMessageId, Entry, EntryKind};
@@ -19,43 +21,95 @@ use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::Stores;
 use crate::tasks::Tasks;
 
-/// Most entries appended in one step.
-const BATCH_MAX: usize = 256;
 /// Most proposals that wait in one lane; more are refused with `UNAVAILABLE`.
 const WAITING_MAX: usize = 4096;
 /// Lanes kept with their state; above, idle ones are forgotten.
 const LANES_KEPT: usize = 10_000;
 
-/// Decides on the state at the head what the entry says, or that there is none. Called again when the head has moved,
-/// so it must not depend on how often it is called.
-pub type Decide = Box<dyn Fn(&State) -> Result<EntryKind, Error> + Send>;
+/// Conversations repaired in one step.
+const LAGGING_AT_ONCE: usize = 500;
 
-/// An entry that somebody wants in the log.
+/// How long the stored rows may lag behind in what nobody misses.
+const SETTLE_EVERY: Duration = Duration::from_secs(1);
+
+/// Decides on the state at the head what is to be written, or why nothing may be. Nothing to write is fine: it is so
+/// already. Called again when the head has moved, so it must not depend on how often it is called.
+pub type Decide = Box<dyn Fn(&State) -> Result<Decided, Error> + Send>;
+
+/// Entries that come into the log together, at most as many as the proposal has ids. The first of them is right without
+/// the others: a crash may cut them off.
+pub type Decided = SmallVec<[EntryKind; 1]>;
+
+/// Entries that somebody wants in the log.
 pub struct Proposal {
-    /// Its id, made by the caller and kept through all retries.
-    pub id: EntryId,
-    /// Who wants it.
+    /// Their ids, made by the caller and kept through all retries.
+    pub ids: SmallVec<[EntryId; 1]>,
+    /// Who wants them.
     pub sender: UserId,
-    /// The client's key, if there is one.
+    /// The client's key of the first, if there is one.
     pub client_message_id: Option<ClientMessageId>,
+    /// The message they are about: the decision finds it in the state ([`State::message`]).
+    pub target: Option<EntryId>,
+    /// Whether the answer waits until the stored rows stand at the head.
+    pub settle: bool,
     /// The rules.
     pub decide: Decide,
+}
+
+impl Proposal {
+    /// A proposal of `sender` for one entry.
+    pub fn new(
+        id: EntryId,
+        sender: UserId,
+        decide: impl Fn(&State) -> Result<EntryKind, Error> + Send + 'static,
+    ) -> Proposal {
+        Proposal::several([id], sender, move |state| decide(state).map(|kind| smallvec![kind]))
+    }
+
+    /// A proposal of `sender` for up to as many entries as there are ids.
+    pub fn several(
+        ids: impl IntoIterator<Item = EntryId>,
+        sender: UserId,
+        decide: impl Fn(&State) -> Result<Decided, Error> + Send + 'static,
+    ) -> Proposal {
+        Proposal {
+            ids: ids.into_iter().collect(),
+            sender,
+            client_message_id: None,
+            target: None,
+            settle: false,
+            decide: Box::new(decide),
+        }
+    }
+
+    /// With the client's key of the (first) entry.
+    pub fn with_key(mut self, key: Option<ClientMessageId>) -> Proposal {
+        self.client_message_id = key;
+        self
+    }
+
+    /// About this message.
+    pub fn about(mut self, message: EntryId) -> Proposal {
+        self.target = Some(message);
+        self
+    }
 }
 
 impl fmt::Debug for Proposal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Proposal")
-            .field("id", &self.id)
+            .field("ids", &self.ids)
             .field("sender", &self.sender)
             .finish_non_exhaustive()
     }
 }
 
-/// What became of a proposal. The entry is durable and was announced.
+/// What became of a proposal. The entries are durable and were announced.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Posted {
-    /// It is this entry.
-    New(Entry),
+    /// It is these entries; none if there was nothing to write. Fewer than were decided only when a store that can't
+    /// add several at once had failed in between: ask again for the rest.
+    New(SmallVec<[Entry; 1]>),
     /// Its sender had used its key before, for this entry.
     Duplicate(Entry),
 }
@@ -140,11 +194,62 @@ impl Log {
     pub async fn state(&self, conversation: ConversationId) -> Result<State, Error> {
         State::load(&self.shared.appender.stores, conversation).await
     }
+
+    /// Waits until the stored rows of these conversations stand at the end of their logs, as far as this node has
+    /// written them: read pointers of senders and answers to messages are brought up to date a little later.
+    pub async fn settle(&self, conversations: &[ConversationId]) -> Result<(), Error> {
+        let lanes: Vec<Arc<Lane>> = {
+            let all = self.shared.lock();
+            conversations.iter().filter_map(|id| all.get(id)).cloned().collect()
+        };
+        self.settle_lanes(lanes).await
+    }
+
+    /// Brings the rows up to date that a crash left behind their logs: before the server serves, for subscriptions are
+    /// decided on rows.
+    pub async fn repair(&self) -> Result<(), Error> {
+        loop {
+            let lagging = self.shared.appender.stores.conversations.lagging(LAGGING_AT_ONCE).await?;
+            if lagging.is_empty() {
+                return Ok(());
+            }
+            for conversation in lagging {
+                let mut state = State::load(&self.shared.appender.stores, conversation).await?;
+                state.project(&self.shared.appender.stores).await?;
+            }
+        }
+    }
+
+    /// The same for all conversations.
+    pub async fn settle_all(&self) -> Result<(), Error> {
+        let lanes: Vec<Arc<Lane>> = self.shared.lock().values().cloned().collect();
+        self.settle_lanes(lanes).await
+    }
+
+    async fn settle_lanes(&self, lanes: Vec<Arc<Lane>>) -> Result<(), Error> {
+        let mut receipts = Vec::new();
+        for lane in lanes {
+            if lane.is_projected() {
+                continue;
+            }
+            let mut settle = Proposal::several([], UserId::SERVER, |_| Ok(Decided::new()));
+            settle.settle = true;
+            receipts.push(self.submit(lane.conversation, settle)?);
+        }
+        for receipt in receipts {
+            receipt.await?;
+        }
+        Ok(())
+    }
 }
 
 impl Shared {
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Lane>>> {
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn lane(&self, conversation: ConversationId) -> Arc<Lane> {
-        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lanes = self.lock();
         if lanes.len() >= LANES_KEPT && !lanes.contains_key(&conversation) {
             // Whoever holds a lane may be about to put a proposal in.
             lanes.retain(|_, lane| Arc::strong_count(lane) > 1);
@@ -172,6 +277,12 @@ impl Lane {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the stored rows stand at the head. While somebody drives the lane, nobody knows.
+    fn is_projected(&self) -> bool {
+        let waiting = self.lock();
+        !waiting.driven && waiting.state.as_ref().is_none_or(State::is_projected)
+    }
+
     /// What waits, or `None` when nothing does: then the lane has its state back and needs a new driver.
     fn next_batch(&self, state: &mut Option<State>) -> Option<VecDeque<Pending>> {
         let mut waiting = self.lock();
@@ -182,5 +293,18 @@ impl Lane {
         }
         let length = waiting.proposals.len().min(BATCH_MAX);
         Some(waiting.proposals.drain(..length).collect())
+    }
+}
+
+/// Brings the stored rows up to date every second: what is not urgent waits for company.
+pub(crate) async fn settle_regularly(log: Log) {
+    loop {
+        tokio::time::sleep(SETTLE_EVERY).await;
+        if let Err(error) = log.settle_all().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rows of some conversations could not be brought up to date; tried again soon"
+            );
+        }
     }
 }

@@ -23,7 +23,7 @@ use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{
     AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, UserLimits, end_sessions,
 };
-use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly};
+use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly, settle_regularly};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::bus::Bus;
 use crate::ports::presence::Presence;
@@ -161,6 +161,9 @@ pub enum BuildError {
     /// The cost of hashing is out of range.
     #[error(transparent)]
     Hashing(#[from] InvalidHashingParams),
+    /// What a crash left behind could not be repaired.
+    #[error("the conversations of the store can't be brought up to date: {0}")]
+    Repair(Error),
     /// A room of the first start could not be made.
     #[error("room {name:?} could not be made: {error}")]
     Room {
@@ -206,6 +209,8 @@ impl Builder {
         let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
         let names = Names::new(ports.stores.users.clone());
         let log = LogParts::start(&ports, &hub, &names, &tasks);
+        log.log.repair().await.map_err(BuildError::Repair)?;
+        tasks.spawn_until_stopped(settle_regularly(log.log.clone()));
 
         let previous = settings.previous_secrets.iter().map(Vec::as_slice);
         let ring = KeyRing::new(&settings.secret, previous);
@@ -318,8 +323,8 @@ impl LogParts {
             relay.start(tasks, hub.clone(), deliveries.clone(), move |sessions, reason| {
                 end_sessions(&local, sessions, reason);
             });
-            tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
         }
+        tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
         let announcer = Announcer::new(encoder, deliveries.clone(), outgoing.clone());
         let log = Log::new(
             ports.stores.clone(),

@@ -2,7 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{Actor, App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
-use crate::domain::entry::{EntryKind, SettingsChange};
+use crate::domain::change::SettingsChange;
+use crate::domain::entry::EntryKind;
 use crate::domain::limits::ROOM_DESCRIPTION_CHARS_MAX;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Proposal;
@@ -169,21 +170,15 @@ impl UseCase for ArchiveRoom {
         let id = app.rooms.id_of(&self.name).await?;
         let posted = app.log.submit(
             id,
-            Proposal {
-                id: EntryId::new(&*app.ids),
-                sender: UserId::SERVER,
-                client_message_id: None,
-                decide: Box::new(|state| {
-                    if state.conversation.archived {
-                        return Err(Error::Gone("the room is closed"));
-                    }
-                    let change = SettingsChange {
-                        archived: Some(true),
-                        ..SettingsChange::default()
-                    };
-                    Ok(EntryKind::Settings(change))
-                }),
-            },
+            Proposal::new(EntryId::new(&*app.ids), UserId::SERVER, |state| {
+                if state.conversation().archived {
+                    return Err(Error::Gone("the room is closed"));
+                }
+                Ok(EntryKind::Settings(SettingsChange {
+                    archived: Some(true),
+                    ..SettingsChange::default()
+                }))
+            }),
         )?;
         match posted.await {
             Ok(_) => Ok(Outcome::of(RoomArchived { changed: true })),

@@ -34,16 +34,19 @@ impl UseCase for JoinRoom {
         if room.joined {
             return Ok(Outcome::of(RoomJoined { room }));
         }
-        if app.log.state(id).await?.conversation.archived {
+        let state = app.log.state(id).await?;
+        if state.conversation().archived {
             return Err(Error::Gone("the room is closed"));
         }
         let joined = app
             .stores
             .conversations
-            .join_room(id, user, app.clock.now(), app.quotas.rooms_joined_max)
+            .join_room(id, user, state.head, app.quotas.rooms_joined_max)
             .await?;
-        let JoinedRoom::Joined { first, members } = joined else {
-            return Err(Error::QuotaExceeded("you are in as many rooms as allowed"));
+        let (first, members) = match joined {
+            JoinedRoom::Joined { first, members } => (first, members),
+            JoinedRoom::TooMany => return Err(Error::QuotaExceeded("you are in as many rooms as allowed")),
+            JoinedRoom::Banned => return Err(Error::Forbidden("you are banned from this room")),
         };
         let event = |room| Signal::UserJoinedRoom { room, user, members };
         let effects = tell_watchers(app, first, members, id, &room.name, event);

@@ -149,6 +149,10 @@ pub trait ConversationStore: Send + Sync {
     /// never move back (I6).
     async fn project(&self, id: ConversationId, projection: Projection) -> Result<Projected, StoreError>;
 
+    /// Conversations whose rows stand below the end of their log, at most `limit`: what a crash between an append and
+    /// its projection leaves behind, or a projection that waits for company. May be slow: for the start of a process.
+    async fn lagging(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError>;
+
     /// A room by its name, or by one it had before; archived rooms are found too.
     async fn room_by_name(&self, name: &RoomName) -> Result<Option<Conversation>, StoreError>;
 

@@ -131,6 +131,22 @@ pub trait ConversationLog: Send + Sync {
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError>;
 
+    /// As [`read_after`](ConversationLog::read_after), but only what history shows ([`EntryKind::is_shown`]).
+    async fn history_after(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+
+    /// As [`read_before`](ConversationLog::read_before), but only what history shows.
+    async fn history_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError>;
+
     /// The entries with these numbers (at most 1,000), in order of seq; those that exist.
     async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError>;
 
