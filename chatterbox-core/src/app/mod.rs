@@ -4,6 +4,7 @@
 //! [`Outcome`]: the reply, and effects as data. It never publishes, queues or spawns; the layers of [`crate::stack`]
 //! and the append path of [`crate::log`] do.
 
+pub mod access;
 pub mod accounts;
 pub mod call;
 pub mod jobs;
