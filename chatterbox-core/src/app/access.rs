@@ -19,11 +19,11 @@ pub async fn member_of(app: &App, id: ConversationId, user: UserId) -> Result<Ac
     let conversations = &app.stores.conversations;
     let member = conversations.member(id, user).await?.filter(Member::is_in);
     let member = member.ok_or(Error::NotFound("conversation"))?;
-    let conversation = conversations.get(id).await?.ok_or(Error::NotFound("conversation"))?;
-    Ok(Access {
-        conversation,
-        member,
-    })
+    let conversation = conversations
+        .get(id)
+        .await?
+        .ok_or(Error::NotFound("conversation"))?;
+    Ok(Access { conversation, member })
 }
 
 impl Access {

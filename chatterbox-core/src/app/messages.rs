@@ -378,7 +378,11 @@ async fn above(
     after: Seq,
     limit: usize,
 ) -> Result<(Vec<Entry>, bool), Error> {
-    let mut entries = app.stores.log.history_after(conversation, after, limit + 1).await?;
+    let mut entries = app
+        .stores
+        .log
+        .history_after(conversation, after, limit + 1)
+        .await?;
     let more = entries.len() > limit;
     entries.truncate(limit);
     Ok((entries, more))

@@ -180,7 +180,13 @@ pub struct Member {
 
 impl Member {
     /// A member from the entry `joined_seq` on, with everything up to it read.
-    pub fn new(conversation: ConversationId, user: UserId, role: Role, joined_seq: Seq, ordinal: u32) -> Member {
+    pub fn new(
+        conversation: ConversationId,
+        user: UserId,
+        role: Role,
+        joined_seq: Seq,
+        ordinal: u32,
+    ) -> Member {
         Member {
             conversation,
             user,
@@ -238,7 +244,9 @@ pub fn title(text: &str) -> Result<String, TitleError> {
         .filter(|char| !char.is_control() && !super::text::is_bidi_control(*char))
         .collect();
     let kept = kept.trim();
-    let drawn = kept.chars().any(|char| !char.is_whitespace() && !super::text::is_default_ignorable(char));
+    let drawn = kept
+        .chars()
+        .any(|char| !char.is_whitespace() && !super::text::is_default_ignorable(char));
     if drawn && limits::TITLE_CHARS.contains(&kept.chars().count()) {
         Ok(kept.to_owned())
     } else {

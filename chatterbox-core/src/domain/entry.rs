@@ -116,7 +116,9 @@ impl EntryKind {
     /// Whether decisions made before this entry must be made again behind it (DESIGN.md section 4).
     pub fn governs(&self) -> bool {
         match self {
-            EntryKind::Message(_) | EntryKind::Edit(_) | EntryKind::Delete(_) | EntryKind::Reaction(_) => false,
+            EntryKind::Message(_) | EntryKind::Edit(_) | EntryKind::Delete(_) | EntryKind::Reaction(_) => {
+                false
+            }
             EntryKind::Join(_)
             | EntryKind::Leave(_)
             | EntryKind::Role(_)

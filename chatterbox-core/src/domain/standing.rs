@@ -72,7 +72,13 @@ impl Standing {
     /// The other one in a direct conversation; the user themselves in notes to self.
     pub fn peer(&self, user: UserId) -> Option<UserId> {
         match self.conversation.kind {
-            Kind::Direct => Some(self.members.keys().find(|one| **one != user).copied().unwrap_or(user)),
+            Kind::Direct => Some(
+                self.members
+                    .keys()
+                    .find(|one| **one != user)
+                    .copied()
+                    .unwrap_or(user),
+            ),
             Kind::Group | Kind::Room(_) => None,
         }
     }

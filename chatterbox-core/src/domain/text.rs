@@ -9,6 +9,15 @@ pub fn fold(text: &str) -> String {
     folded.nfkc().collect()
 }
 
+/// Whether a text links somewhere (S-133): it has an absolute http or https address.
+pub fn has_link(text: &str) -> bool {
+    ["http://", "https://"].into_iter().any(|scheme| {
+        text.match_indices(scheme).any(|(at, _)| {
+            text[at + scheme.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '[')
+        })
+    })
+}
+
 /// Whether a character is drawn as nothing at all (`Default_Ignorable_Code_Point` of Unicode: zero width, joiners,
 /// direction controls, variation selectors, tags, fillers).
 pub fn is_default_ignorable(c: char) -> bool {

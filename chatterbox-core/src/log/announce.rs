@@ -101,7 +101,8 @@ impl Encoder {
             let people = People::of(&self.names, [entry]).await?;
             let packet = entry_event(ToPacket, entry, conversation, &people);
             announced.push(Announced {
-                packet: packet.ok_or_else(|| Error::Internal("an entry names somebody without a name".into()))?,
+                packet: packet
+                    .ok_or_else(|| Error::Internal("an entry names somebody without a name".into()))?,
                 crossing: Crossing::of(&entry.kind),
             });
         }

@@ -207,7 +207,9 @@ impl Appender {
         let mut ours = SmallVec::new();
         if ids.len() > 1 {
             let last = u32::try_from(ids.len() - 1).unwrap_or(u32::MAX);
-            let seqs: Vec<Seq> = (entry.seq.0..=entry.seq.0.saturating_add(last)).map(Seq).collect();
+            let seqs: Vec<Seq> = (entry.seq.0..=entry.seq.0.saturating_add(last))
+                .map(Seq)
+                .collect();
             let found = self.stores.log.read_at(entry.conversation, &seqs).await?;
             ours.extend(found.into_iter().filter(|one| ids.contains(&one.id)));
         } else {

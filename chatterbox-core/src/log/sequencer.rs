@@ -63,7 +63,9 @@ impl Proposal {
         sender: UserId,
         decide: impl Fn(&State) -> Result<EntryKind, Error> + Send + 'static,
     ) -> Proposal {
-        Proposal::several([id], sender, move |state| decide(state).map(|kind| smallvec![kind]))
+        Proposal::several([id], sender, move |state| {
+            decide(state).map(|kind| smallvec![kind])
+        })
     }
 
     /// A proposal of `sender` for up to as many entries as there are ids.
@@ -200,7 +202,11 @@ impl Log {
     pub async fn settle(&self, conversations: &[ConversationId]) -> Result<(), Error> {
         let lanes: Vec<Arc<Lane>> = {
             let all = self.shared.lock();
-            conversations.iter().filter_map(|id| all.get(id)).cloned().collect()
+            conversations
+                .iter()
+                .filter_map(|id| all.get(id))
+                .cloned()
+                .collect()
         };
         self.settle_lanes(lanes).await
     }
@@ -209,7 +215,13 @@ impl Log {
     /// decided on rows.
     pub async fn repair(&self) -> Result<(), Error> {
         loop {
-            let lagging = self.shared.appender.stores.conversations.lagging(LAGGING_AT_ONCE).await?;
+            let lagging = self
+                .shared
+                .appender
+                .stores
+                .conversations
+                .lagging(LAGGING_AT_ONCE)
+                .await?;
             if lagging.is_empty() {
                 return Ok(());
             }

@@ -52,7 +52,10 @@ impl State {
         let head = stores.log.head(id).await?;
         let mut state = State {
             standing,
-            head: Head { seq: projected, ..head },
+            head: Head {
+                seq: projected,
+                ..head
+            },
             messages: HashMap::new(),
             unprojected: Projection::at(projected),
         };
@@ -98,7 +101,10 @@ impl State {
         };
         // Rows that another node has brought further are no harm: taking in entries twice, in order, is once.
         let states = stores.messages.states(conversation, &[entry.seq]).await?;
-        let state = states.into_iter().next().map_or_else(MessageState::default, |(_, state)| state);
+        let state = states
+            .into_iter()
+            .next()
+            .map_or_else(MessageState::default, |(_, state)| state);
         self.messages.insert(id, CurrentMessage { entry, state });
         Ok(())
     }

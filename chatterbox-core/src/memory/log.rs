@@ -1,9 +1,11 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 
 use super::lock;
+use crate::clock::Timestamp;
+use crate::domain::current::redact;
 use crate::domain::entry::{ClientMessageId, Entry, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, READ_MAX, StoreError};
@@ -29,6 +31,39 @@ impl MemoryLog {
         MemoryLog {
             entries,
             logs: Mutex::default(),
+        }
+    }
+}
+
+/// For the twins that are fed from the log.
+impl MemoryLog {
+    pub(super) fn end(&self, conversation: ConversationId) -> Head {
+        lock(&self.logs).head(conversation)
+    }
+
+    /// The entries above `above` that are so, in order.
+    pub(super) fn find(
+        &self,
+        conversation: ConversationId,
+        above: Seq,
+        is_so: impl Fn(&Entry) -> bool,
+    ) -> Vec<Entry> {
+        let logs = lock(&self.logs);
+        let seen = behind(logs.log(conversation), above);
+        seen.iter().filter(|entry| is_so(entry)).cloned().collect()
+    }
+
+    /// Takes the content out of a message and of all its edits.
+    pub(super) fn redact(&self, conversation: ConversationId, message: EntryId, at: Timestamp) {
+        let mut logs = lock(&self.logs);
+        let Some(entries) = logs.entries_of.get_mut(&conversation) else {
+            return;
+        };
+        for entry in entries {
+            let edits_it = entry.kind.target().is_some_and(|(target, _)| target == message);
+            if entry.id == message || edits_it {
+                redact(&mut entry.kind, at);
+            }
         }
     }
 }
@@ -80,9 +115,28 @@ impl Logs {
     }
 }
 
-fn behind(log: &[Entry], after: Seq, limit: usize) -> Vec<Entry> {
+fn behind(log: &[Entry], after: Seq) -> &[Entry] {
     let start = usize::try_from(after.0).unwrap_or(usize::MAX).min(log.len());
-    log[start..].iter().take(limit).cloned().collect()
+    &log[start..]
+}
+
+fn before(log: &[Entry], before: Option<Seq>) -> &[Entry] {
+    let below = before.map_or(usize::MAX, |seq| {
+        usize::try_from(seq.0.saturating_sub(1)).unwrap_or(usize::MAX)
+    });
+    &log[..below.min(log.len())]
+}
+
+/// The first `limit`.
+fn first<'a>(entries: impl Iterator<Item = &'a Entry>, limit: usize) -> Vec<Entry> {
+    entries.take(limit).cloned().collect()
+}
+
+/// The last `limit`, in order.
+fn last<'a>(entries: impl DoubleEndedIterator<Item = &'a Entry>, limit: usize) -> Vec<Entry> {
+    let mut last: Vec<Entry> = entries.rev().take(limit).cloned().collect();
+    last.reverse();
+    last
 }
 
 #[async_trait]
@@ -102,7 +156,7 @@ impl ConversationLog for MemoryLog {
         let mut head = logs.head(conversation);
         if head.seq != decided_at {
             return Ok(Appended::Moved {
-                entries_since: behind(logs.log(conversation), decided_at, READ_MAX),
+                entries_since: first(behind(logs.log(conversation), decided_at).iter(), READ_MAX),
                 head,
             });
         }
@@ -136,22 +190,51 @@ impl ConversationLog for MemoryLog {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        Ok(behind(lock(&self.logs).log(conversation), after, limit))
+        Ok(first(
+            behind(lock(&self.logs).log(conversation), after).iter(),
+            limit,
+        ))
     }
 
     async fn read_before(
         &self,
         conversation: ConversationId,
-        before: Option<Seq>,
+        seq: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        Ok(last(
+            before(lock(&self.logs).log(conversation), seq).iter(),
+            limit,
+        ))
+    }
+
+    async fn history_after(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
         let logs = lock(&self.logs);
-        let log = logs.log(conversation);
-        let below = before.map_or(usize::MAX, |seq| {
-            usize::try_from(seq.0.saturating_sub(1)).unwrap_or(usize::MAX)
-        });
-        let end = below.min(log.len());
-        Ok(log[end.saturating_sub(limit)..end].to_vec())
+        let entries = behind(logs.log(conversation), after).iter();
+        Ok(first(entries.filter(|entry| entry.kind.is_shown()), limit))
+    }
+
+    async fn history_before(
+        &self,
+        conversation: ConversationId,
+        seq: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let logs = lock(&self.logs);
+        let entries = before(logs.log(conversation), seq).iter();
+        Ok(last(entries.filter(|entry| entry.kind.is_shown()), limit))
+    }
+
+    async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {
+        let logs = lock(&self.logs);
+        let numbers: BTreeSet<Seq> = seqs.iter().copied().collect();
+        let entries = numbers.iter().filter_map(|seq| logs.at(conversation, *seq));
+        Ok(entries.cloned().collect())
     }
 
     async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError> {

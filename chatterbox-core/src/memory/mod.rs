@@ -2,7 +2,7 @@
 //! rate limits, bus), for the real thing.
 //!
 //! ```text
-//! MemoryStores::new(entries) ──▶ Stores { users, sessions, blocks, conversations, log }   each holds `entries` rows at most
+//! MemoryStores::new(entries) ──▶ Stores { users, sessions, blocks, conversations, messages, log }   each holds `entries` rows at most
 //! MemoryQueue · MemoryPresence · MemoryRateLimiter · MemoryBus ──node()──▶ Bus    bounded as each says
 //! ```
 //!
@@ -14,6 +14,7 @@ mod blocks;
 mod bus;
 mod conversations;
 mod log;
+mod messages;
 mod presence;
 mod queue;
 mod rate_limit;
@@ -26,6 +27,7 @@ pub use blocks::MemoryBlocks;
 pub use bus::{MemoryBus, MemoryBusNode};
 pub use conversations::MemoryConversations;
 pub use log::MemoryLog;
+pub use messages::MemoryMessages;
 pub use presence::MemoryPresence;
 pub use queue::MemoryQueue;
 pub use rate_limit::MemoryRateLimiter;
@@ -42,12 +44,15 @@ impl MemoryStores {
     /// Empty stores, each of which holds at most `entries` rows (accounts, sessions, blocks, rooms and members, log entries).
     #[expect(clippy::new_ret_no_self, reason = "the twins are used through their ports")]
     pub fn new(entries: usize) -> Stores {
+        let log = Arc::new(MemoryLog::new(entries));
+        let messages = Arc::new(MemoryMessages::new(entries, log.clone()));
         Stores {
             users: Arc::new(MemoryUsers::new(entries)),
             sessions: Arc::new(MemorySessions::new(entries)),
             blocks: Arc::new(MemoryBlocks::new(entries)),
-            conversations: Arc::new(MemoryConversations::new(entries)),
-            log: Arc::new(MemoryLog::new(entries)),
+            conversations: Arc::new(MemoryConversations::new(entries, log.clone(), messages.clone())),
+            messages,
+            log,
         }
     }
 }

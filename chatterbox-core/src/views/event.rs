@@ -6,7 +6,9 @@ use utoipa::ToSchema;
 
 use super::{MessageView, People, PublicUser, room_name};
 use crate::clock::Timestamp;
-use crate::domain::change::{Ban, Change, Delete, Edit, Join, Leave, LeaveReason, Reaction, RoleChange, SettingsChange};
+use crate::domain::change::{
+    Ban, Change, Delete, Edit, Join, Leave, LeaveReason, Reaction, RoleChange, SettingsChange,
+};
 use crate::domain::conversation::{Conversation, History, Kind, Role, RoomName, Visibility};
 use crate::domain::entry::{Entry, EntryKind, MessageBody, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
@@ -297,22 +299,35 @@ pub fn entry_event<S: EventSink>(
                 message: edited(edit, entry, conversation, people)?,
             },
         ),
-        EntryKind::Delete(Delete { message, message_seq, .. }) => sink.event(
+        EntryKind::Delete(Delete {
+            message, message_seq, ..
+        }) => sink.event(
             "message-deleted",
             &MessageDeleted {
                 place: place(),
-                message: MessageRef { id: *message, seq: *message_seq },
+                message: MessageRef {
+                    id: *message,
+                    seq: *message_seq,
+                },
                 deleted_by: sender,
             },
         ),
-        EntryKind::Reaction(Reaction { message, message_seq, emoji, change }) => sink.event(
+        EntryKind::Reaction(Reaction {
+            message,
+            message_seq,
+            emoji,
+            change,
+        }) => sink.event(
             match change {
                 Change::Added => "reaction-added",
                 Change::Removed => "reaction-removed",
             },
             &ReactionChanged {
                 place: place(),
-                message: MessageRef { id: *message, seq: *message_seq },
+                message: MessageRef {
+                    id: *message,
+                    seq: *message_seq,
+                },
                 emoji: emoji.as_str(),
                 user: people.get(sender)?,
             },
@@ -350,7 +365,10 @@ pub fn entry_event<S: EventSink>(
                 message: item()?,
             },
         ),
-        EntryKind::Ban(Ban { user, change: Change::Added }) => sink.event(
+        EntryKind::Ban(Ban {
+            user,
+            change: Change::Added,
+        }) => sink.event(
             "participant-removed",
             &ParticipantRemoved {
                 place: place(),
@@ -361,7 +379,10 @@ pub fn entry_event<S: EventSink>(
                 message: item()?,
             },
         ),
-        EntryKind::Ban(Ban { user, change: Change::Removed }) => sink.event(
+        EntryKind::Ban(Ban {
+            user,
+            change: Change::Removed,
+        }) => sink.event(
             "participant-unbanned",
             &ParticipantUnbanned {
                 place: place(),

@@ -53,7 +53,9 @@ fn settings(by: &str, change: &SettingsChange, conversation: &Conversation) -> S
         SettingsChange {
             archived: Some(true), ..
         } => format!("The {what} was closed."),
-        SettingsChange { title: Some(title), .. } => format!("{by} renamed the conversation to “{title}”."),
+        SettingsChange {
+            title: Some(title), ..
+        } => format!("{by} renamed the conversation to “{title}”."),
         SettingsChange { name: Some(name), .. } => format!("{by} renamed the room to {name}."),
         _ => format!("{by} changed the settings."),
     }

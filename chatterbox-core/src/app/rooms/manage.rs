@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::app::{Actor, App, Caller, Cost, Error, Outcome, UseCase};
-use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
 use crate::domain::change::SettingsChange;
+use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
 use crate::domain::entry::EntryKind;
 use crate::domain::limits::ROOM_DESCRIPTION_CHARS_MAX;
 use crate::ids::{ConversationId, EntryId, UserId};

@@ -126,7 +126,11 @@ impl Projection {
                     self.replies.push(Reply { to, seq: entry.seq });
                 }
             }
-            EntryKind::Edit(edit) => message(edit.message, edit.message_seq, MessageChange::Edited(edit.clone())),
+            EntryKind::Edit(edit) => message(
+                edit.message,
+                edit.message_seq,
+                MessageChange::Edited(edit.clone()),
+            ),
             EntryKind::Delete(Delete {
                 message: id,
                 message_seq,

@@ -1,0 +1,233 @@
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+
+use super::{MemoryLog, lock};
+use crate::clock::Timestamp;
+use crate::domain::current::{Edited, MessageState};
+use crate::domain::entry::{Entry, EntryKind, Seq};
+use crate::domain::text;
+use crate::ids::{ConversationId, EntryId, UserId};
+use crate::ports::storage::{
+    HiddenMessage, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
+};
+
+/// What became of messages in memory.
+#[derive(Debug)]
+pub struct MemoryMessages {
+    entries: usize,
+    rows: Mutex<Rows>,
+    log: Arc<MemoryLog>,
+}
+
+#[derive(Debug, Default)]
+struct Rows {
+    states: HashMap<(ConversationId, Seq), MessageState>,
+    deleted: HashMap<ConversationId, BTreeSet<Seq>>,
+    replies: HashMap<(ConversationId, EntryId), BTreeSet<Seq>>,
+    hidden: HashMap<UserId, Vec<HiddenMessage>>,
+    hidden_rows: usize,
+}
+
+impl MemoryMessages {
+    /// At most `entries` hidden messages over all users; the rest is bounded by the entries of `log`.
+    pub fn new(entries: usize, log: Arc<MemoryLog>) -> MemoryMessages {
+        MemoryMessages {
+            entries,
+            rows: Mutex::default(),
+            log,
+        }
+    }
+
+    /// Takes in what entries changed, each step once and in order.
+    pub(super) fn project(&self, conversation: ConversationId, steps: &[MessageStep], replies: &[Reply]) {
+        let mut rows = lock(&self.rows);
+        for step in steps {
+            rows.take_in(conversation, step);
+            if step.change == MessageChange::Deleted {
+                self.log.redact(conversation, step.message, step.at);
+            }
+        }
+        for reply in replies {
+            rows.replies
+                .entry((conversation, reply.to))
+                .or_default()
+                .insert(reply.seq);
+        }
+    }
+}
+
+impl Rows {
+    fn is_deleted(&self, conversation: ConversationId, message: Seq) -> bool {
+        self.deleted
+            .get(&conversation)
+            .is_some_and(|deleted| deleted.contains(&message))
+    }
+
+    fn take_in(&mut self, conversation: ConversationId, step: &MessageStep) {
+        let message = (conversation, step.message_seq);
+        match &step.change {
+            MessageChange::Deleted => {
+                self.states.remove(&message);
+                self.deleted
+                    .entry(conversation)
+                    .or_default()
+                    .insert(step.message_seq);
+            }
+            _ if self.is_deleted(conversation, step.message_seq) => {}
+            MessageChange::Edited(edit) => {
+                self.states.entry(message).or_default().edited = Some(Edited {
+                    content: edit.content.clone(),
+                    mentions: edit.mentions.clone(),
+                    at: step.at,
+                });
+            }
+            MessageChange::Reacted(reaction) => {
+                let state = self.states.entry(message).or_default();
+                state.reactions.apply(step.by, reaction);
+                if *state == MessageState::default() {
+                    self.states.remove(&message);
+                }
+            }
+        }
+    }
+
+    /// The text a message has now; `None` of what is no message, or none any more.
+    fn text<'a>(&'a self, entry: &'a Entry) -> Option<&'a str> {
+        let EntryKind::Message(body) = &entry.kind else {
+            return None;
+        };
+        let state = self.states.get(&(entry.conversation, entry.seq));
+        let edited = state.and_then(|state| state.edited.as_ref());
+        body.redacted_at
+            .is_none()
+            .then(|| edited.map_or(body.content.as_str(), |edited| edited.content.as_str()))
+    }
+
+    fn matches(&self, entry: &Entry, query: &SearchQuery) -> bool {
+        let Some(content) = self.text(entry) else {
+            return false;
+        };
+        let is_in_range = query.before.is_none_or(|before| entry.id < before);
+        let is_by = query.from.is_none_or(|author| entry.sender == author);
+        is_in_range
+            && is_by
+            && (!query.has_link || text::has_link(content))
+            && has_terms(content, &query.terms)
+    }
+}
+
+/// Whether each term is a word of the text, the last one the beginning of a word.
+fn has_terms(content: &str, terms: &[String]) -> bool {
+    let folded = text::fold(content);
+    let words: Vec<&str> = folded.split(|c: char| !c.is_alphanumeric()).collect();
+    let (Some((last, others)), false) = (terms.split_last(), words.is_empty()) else {
+        return false;
+    };
+    others.iter().all(|term| words.contains(&term.as_str()))
+        && words.iter().any(|word| word.starts_with(last))
+}
+
+#[async_trait]
+impl MessageStore for MemoryMessages {
+    async fn states(
+        &self,
+        conversation: ConversationId,
+        messages: &[Seq],
+    ) -> Result<Vec<(Seq, MessageState)>, StoreError> {
+        let rows = lock(&self.rows);
+        let state = |seq: &Seq| Some((*seq, rows.states.get(&(conversation, *seq))?.clone()));
+        Ok(messages.iter().filter_map(state).collect())
+    }
+
+    async fn replies(
+        &self,
+        conversation: ConversationId,
+        to: EntryId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Seq>, StoreError> {
+        let rows = lock(&self.rows);
+        let replies = rows.replies.get(&(conversation, to)).into_iter();
+        let behind = replies.flat_map(|replies| replies.range(after.next()..));
+        Ok(behind.take(limit).copied().collect())
+    }
+
+    async fn deleted_above(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        most: u32,
+    ) -> Result<u32, StoreError> {
+        let rows = lock(&self.rows);
+        let count = rows
+            .deleted
+            .get(&conversation)
+            .map_or(0, |deleted| deleted.range(after.next()..).count());
+        Ok(u32::try_from(count).unwrap_or(u32::MAX).min(most))
+    }
+
+    async fn hide(&self, user: UserId, message: HiddenMessage, hidden_max: u64) -> Result<bool, StoreError> {
+        let mut rows = lock(&self.rows);
+        let hidden = rows.hidden.entry(user).or_default();
+        let mut here = hidden
+            .iter()
+            .filter(|one| one.conversation == message.conversation);
+        if here.clone().any(|one| one.seq == message.seq) {
+            return Ok(true);
+        }
+        if here.by_ref().count() as u64 >= hidden_max {
+            return Ok(false);
+        }
+        hidden.push(message);
+        if rows.hidden_rows >= self.entries {
+            rows.hidden.entry(user).or_default().pop();
+            return Err(StoreError::Full);
+        }
+        rows.hidden_rows += 1;
+        Ok(true)
+    }
+
+    async fn hidden_among(
+        &self,
+        user: UserId,
+        conversation: ConversationId,
+        messages: &[Seq],
+    ) -> Result<Vec<Seq>, StoreError> {
+        let rows = lock(&self.rows);
+        let hidden = rows.hidden.get(&user).map_or(&[][..], Vec::as_slice);
+        let is_hidden = |seq: &Seq| {
+            hidden
+                .iter()
+                .any(|one| one.conversation == conversation && one.seq == *seq)
+        };
+        Ok(messages.iter().copied().filter(is_hidden).collect())
+    }
+
+    async fn hidden_since(
+        &self,
+        user: UserId,
+        since: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<HiddenMessage>, StoreError> {
+        let rows = lock(&self.rows);
+        let hidden = rows.hidden.get(&user).into_iter().flatten();
+        let mut later: Vec<HiddenMessage> = hidden.filter(|one| one.at > since).copied().collect();
+        later.sort_by_key(|one| (one.at, one.conversation, one.seq));
+        later.truncate(limit);
+        Ok(later)
+    }
+
+    async fn search(&self, query: SearchQuery) -> Result<Vec<Entry>, StoreError> {
+        let rows = lock(&self.rows);
+        let mut found = Vec::new();
+        for (conversation, above) in &query.within {
+            let matching = |entry: &Entry| rows.matches(entry, &query);
+            found.extend(self.log.find(*conversation, *above, matching));
+        }
+        found.sort_by_key(|entry: &Entry| std::cmp::Reverse(entry.id));
+        found.truncate(query.limit);
+        Ok(found)
+    }
+}
