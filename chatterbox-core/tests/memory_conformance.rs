@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chatterbox_core::memory::{
-    MemoryBlocks, MemoryBus, MemoryConversations, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
-    MemorySessions, MemoryUsers,
+    MemoryBlocks, MemoryBus, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
+    MemorySessions, MemoryStores, MemoryUsers,
 };
 
 const PLENTY: usize = 100_000;
@@ -12,7 +12,7 @@ const PLENTY: usize = 100_000;
 chatterbox_core::user_store_conformance!(async || Arc::new(MemoryUsers::new(PLENTY)));
 chatterbox_core::session_store_conformance!(async || Arc::new(MemorySessions::new(PLENTY)));
 chatterbox_core::block_store_conformance!(async || Arc::new(MemoryBlocks::new(PLENTY)));
-chatterbox_core::conversation_store_conformance!(async || Arc::new(MemoryConversations::new(PLENTY)));
+chatterbox_core::conversation_store_conformance!(async || MemoryStores::new(PLENTY).conversations);
 chatterbox_core::conversation_log_conformance!(async || Arc::new(MemoryLog::new(PLENTY)));
 chatterbox_core::rate_limiter_conformance!(async || Arc::new(MemoryRateLimiter::new(PLENTY)));
 chatterbox_core::presence_conformance!(async || Arc::new(MemoryPresence::new(PLENTY)));

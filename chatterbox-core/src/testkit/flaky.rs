@@ -122,6 +122,31 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
             .await
     }
 
+    async fn history_after(
+        &self,
+        conversation: ConversationId,
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.history_after(conversation, after, limit), unavailable)
+            .await
+    }
+
+    async fn history_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.history_before(conversation, before, limit), unavailable)
+            .await
+    }
+
+    async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.read_at(conversation, seqs), unavailable)
+            .await
+    }
+
     async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError> {
         self.through(self.inner.get(conversation, id), unavailable).await
     }

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::domain::conversation::{NewRoom, RoomName};
-use crate::domain::entry::{ClientMessageId, EntryKind, MessageBody, SettingsChange};
+use crate::domain::change::SettingsChange;
+use crate::domain::entry::{ClientMessageId, EntryKind, MessageBody};
 use crate::domain::session::Session;
 use crate::domain::user::{Email, NewUser, PasswordHash, Username};
 use crate::ids::{ConversationId, EntryId, IdSource, SessionId, UserId};
@@ -84,8 +85,7 @@ pub fn message(ids: &dyn IdSource, sender: UserId, content: &str) -> NewEntry {
         created_at: now(),
         kind: EntryKind::Message(MessageBody {
             content: content.to_owned(),
-            reply_to: None,
-            mentions: Vec::new(),
+            ..MessageBody::default()
         }),
     }
 }
@@ -108,7 +108,7 @@ pub fn settings(ids: &dyn IdSource, sender: UserId, description: &str) -> NewEnt
     NewEntry {
         kind: EntryKind::Settings(SettingsChange {
             description: Some(description.to_owned()),
-            archived: None,
+            ..SettingsChange::default()
         }),
         ..message(ids, sender, "")
     }

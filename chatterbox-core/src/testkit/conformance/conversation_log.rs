@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Port, at_once, count, log_model};
-use crate::domain::entry::{Entry, EntryKind, MessageBody, Seq, SettingsChange};
+use crate::domain::change::SettingsChange;
+use crate::domain::entry::{Entry, EntryKind, MessageBody, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
 use crate::testkit::SeededIds;
@@ -137,12 +138,14 @@ where
             content: content.to_owned(),
             reply_to: Some(EntryId::new(&ids)),
             mentions: (0..20).map(|_| UserId::new(&ids)).collect(),
+            redacted_at: None,
         })
     });
     let changes = [
         SettingsChange {
             description: Some(String::new()),
             archived: Some(true),
+            ..SettingsChange::default()
         },
         SettingsChange::default(),
     ]

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use super::{Port, at_once, count};
-use crate::domain::conversation::{Conversation, Kind, Role, RoomName};
+use crate::domain::conversation::{Conversation, History, Kind, Role, RoomName, Visibility};
 use crate::domain::entry::Seq;
 use crate::ids::{ConversationId, UserId};
-use crate::ports::storage::{ConversationStore, CreatedRoom, JoinedRoom, LeftRoom};
+use crate::ports::storage::{ConversationStore, CreatedRoom, Head, JoinedRoom, LeftRoom, Projected, Projection};
 use crate::testkit::SeededIds;
-use crate::testkit::samples::{new_room, now, room_name};
+use crate::testkit::samples::{new_room, room_name};
 
 /// One test per behaviour of a [`ConversationStore`]; the argument makes an empty one.
 #[macro_export]
@@ -38,7 +38,7 @@ macro_rules! conversation_store_conformance {
                 a_read_pointer_never_moves_back,
                 of_racing_read_pointers_the_furthest_stays,
                 only_members_have_read_pointers,
-                settings_only_move_forward,
+                a_projection_follows_where_the_rows_stand,
             ]
         );
     };
@@ -59,16 +59,21 @@ async fn join(
     room: ConversationId,
     user: UserId,
 ) -> JoinedRoom {
-    store.join_room(room, user, now(), PLENTY).await.unwrap()
+    store.join_room(room, user, Head::EMPTY, PLENTY).await.unwrap()
 }
 
 async fn archive(store: &impl Port<Target: ConversationStore>, room: ConversationId) {
-    let mut settings = store.get(room).await.unwrap().unwrap();
-    settings.archived = true;
-    store
-        .apply_settings(&settings, settings.settings_seq.0 + 1)
-        .await
-        .unwrap();
+    let (standing, at) = store.standing(room).await.unwrap().unwrap();
+    let settings = Conversation {
+        archived: true,
+        ..standing.conversation
+    };
+    let projection = Projection {
+        to: at.next(),
+        settings: Some(settings),
+        ..Projection::at(at)
+    };
+    assert_eq!(store.project(room, projection).await.unwrap(), Projected::Applied);
 }
 
 async fn members(store: &impl Port<Target: ConversationStore>, room: ConversationId) -> u64 {
@@ -88,11 +93,13 @@ where
     let expected = Conversation {
         id: room.id,
         kind: Kind::Room(room.name.clone()),
+        title: None,
         description: room.description.clone(),
+        visibility: Visibility::Public,
+        history: History::All,
         creator: Some(ann),
         created_at: room.created_at,
         archived: false,
-        settings_seq: Seq::ZERO,
     };
     let answer = store.create_room(room.clone(), PLENTY).await.unwrap();
     assert_eq!(answer, CreatedRoom::Created(expected.clone()));
@@ -313,7 +320,7 @@ where
         let members = members(&store, room.id).await;
         assert_eq!(answer, JoinedRoom::Joined { first, members });
         if first {
-            store.advance_read(room.id, bob, 5, 3).await.unwrap();
+            store.advance_read(room.id, bob, Seq(5), 3).await.unwrap();
         }
     }
     assert_eq!(members(&store, room.id).await, 2);
@@ -379,7 +386,7 @@ where
     let room = create(&store, &ids, "general").await;
     join(&store, room, ann).await;
     join(&store, room, bob).await;
-    store.advance_read(room, ann, 5, 3).await.unwrap();
+    store.advance_read(room, ann, Seq(5), 3).await.unwrap();
     for was_member in [true, false] {
         let answer = store.leave_room(room, ann).await.unwrap();
         assert_eq!(
@@ -441,7 +448,7 @@ where
         create(&store, &ids, "three").await,
     ];
     let joins = async |room, user| {
-        let answer = store.join_room(room, user, now(), 2).await.unwrap();
+        let answer = store.join_room(room, user, Head::EMPTY, 2).await.unwrap();
         matches!(answer, JoinedRoom::Joined { .. })
     };
     assert!(joins(one, ann).await);
@@ -462,7 +469,7 @@ where
     let store = make().await;
     let ids = SeededIds::new(1);
     let (room, ann) = (ConversationId::new(&ids), UserId::new(&ids));
-    store.join_room(room, ann, now(), PLENTY).await.unwrap_err();
+    store.join_room(room, ann, Head::EMPTY, PLENTY).await.unwrap_err();
     assert_eq!(store.member(room, ann).await.unwrap(), None);
     let answer = store.leave_room(room, ann).await.unwrap();
     assert_eq!(
@@ -512,7 +519,7 @@ where
         ((7, 2), (7, 2)),
         ((0, 0), (7, 2)),
     ] {
-        store.advance_read(room, ann, seq, ordinal).await.unwrap();
+        store.advance_read(room, ann, Seq(seq), ordinal).await.unwrap();
         let member = store.member(room, ann).await.unwrap().unwrap();
         assert_eq!((member.read_seq.0, member.read_ordinal), expected);
     }
@@ -530,7 +537,7 @@ where
     join(&*store, room, ann).await;
     at_once(&store, 20, |store, index| async move {
         let seq = u32::try_from((index * 7) % 20).unwrap();
-        store.advance_read(room, ann, seq, seq * 10).await.unwrap();
+        store.advance_read(room, ann, Seq(seq), seq * 10).await.unwrap();
     })
     .await;
     let member = store.member(room, ann).await.unwrap().unwrap();
@@ -547,41 +554,39 @@ where
     let ann = UserId::new(&ids);
     let room = create(&store, &ids, "general").await;
     for conversation in [room, ConversationId::new(&ids)] {
-        store.advance_read(conversation, ann, 3, 3).await.unwrap();
+        store.advance_read(conversation, ann, Seq(3), 3).await.unwrap();
         assert_eq!(store.member(conversation, ann).await.unwrap(), None);
     }
     assert_eq!(members(&store, room).await, 0);
 }
 
-/// A repair that comes late changes nothing.
-pub async fn settings_only_move_forward<P>(make: impl AsyncFn() -> P)
+/// Rows follow the log entry by entry: what doesn't begin where they stand changes nothing, so twice is once.
+pub async fn a_projection_follows_where_the_rows_stand<P>(make: impl AsyncFn() -> P)
 where
     P: Port<Target: ConversationStore>,
 {
     let store = make().await;
     let ids = SeededIds::new(1);
     let room = create(&store, &ids, "general").await;
-    let mut given = store.get(room).await.unwrap().unwrap();
-    for (seq, description, archived, expected) in [
-        (4, Some("four"), true, (Seq(4), Some("four"), true)),
-        (3, Some("three"), false, (Seq(4), Some("four"), true)),
-        (9, None, false, (Seq(9), None, false)),
-        (4, Some("four"), true, (Seq(9), None, false)),
+    let given = store.get(room).await.unwrap().unwrap();
+    for (from, to, description, expected, stored) in [
+        (0, 4, Some("four"), Projected::Applied, Some("four")),
+        (0, 4, Some("again"), Projected::StandsAt(Seq(4)), Some("four")),
+        (3, 5, Some("early"), Projected::StandsAt(Seq(4)), Some("four")),
+        (4, 9, None, Projected::Applied, None),
     ] {
-        given.description = description.map(str::to_owned);
-        given.archived = archived;
-        store.apply_settings(&given, seq).await.unwrap();
-        let stored = store.get(room).await.unwrap().unwrap();
-        assert_eq!(
-            (
-                stored.settings_seq,
-                stored.description.as_deref(),
-                stored.archived
-            ),
-            expected
-        );
+        let settings = Conversation {
+            description: description.map(str::to_owned),
+            ..given.clone()
+        };
+        let projection = Projection {
+            to: Seq(to),
+            settings: Some(settings),
+            ..Projection::at(Seq(from))
+        };
+        assert_eq!(store.project(room, projection).await.unwrap(), expected);
+        let (standing, at) = store.standing(room).await.unwrap().unwrap();
+        assert_eq!(standing.conversation.description.as_deref(), stored);
+        assert_eq!(at, if to < 9 { Seq(4) } else { Seq(9) });
     }
-    given.id = ConversationId::new(&ids);
-    store.apply_settings(&given, 10).await.unwrap();
-    assert_eq!(store.get(given.id).await.unwrap(), None);
 }
