@@ -10,7 +10,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chatterbox_core::clock::SystemClock;
-use chatterbox_core::domain::entry::{EntryKind, MessageBody, Seq, SettingsChange};
+use chatterbox_core::domain::change::SettingsChange;
+use chatterbox_core::domain::entry::{Entry, EntryKind, MessageBody, Seq};
 use chatterbox_core::error::Error;
 use chatterbox_core::hub::{Channel, Detached, Hub};
 use chatterbox_core::ids::{ConversationId, EntryId, IdSource, UserId};
@@ -107,6 +108,7 @@ impl Cluster {
         let texts = entries.into_iter().map(|entry| match entry.kind {
             EntryKind::Message(body) => body.content,
             EntryKind::Settings(_) => "(settings)".to_owned(),
+            other => panic!("{other:?}"),
         });
         texts.collect()
     }
@@ -120,36 +122,26 @@ impl Node {
     fn submit_keyed(&self, cluster: &Cluster, key: Option<&str>, text: &str) -> Receipt {
         let body = MessageBody {
             content: text.to_owned(),
-            reply_to: None,
-            mentions: Vec::new(),
+            ..MessageBody::default()
         };
-        let proposal = Proposal {
-            id: EntryId::new(&*self.ids),
-            sender: cluster.ann,
-            client_message_id: key.map(samples::client_message_id),
-            decide: Box::new(move |state| {
-                if state.conversation.archived {
-                    Err(Error::Gone("the room is closed"))
-                } else {
-                    Ok(EntryKind::Message(body.clone()))
-                }
-            }),
-        };
+        let proposal = Proposal::new(EntryId::new(&*self.ids), cluster.ann, move |state| {
+            if state.conversation().archived {
+                Err(Error::Gone("the room is closed"))
+            } else {
+                Ok(EntryKind::Message(body.clone()))
+            }
+        });
+        let proposal = proposal.with_key(key.map(samples::client_message_id));
         self.log.submit(cluster.room, proposal).unwrap()
     }
 
     fn archive(&self, cluster: &Cluster) -> Receipt {
-        let proposal = Proposal {
-            id: EntryId::new(&*self.ids),
-            sender: UserId::SERVER,
-            client_message_id: None,
-            decide: Box::new(|_| {
-                Ok(EntryKind::Settings(SettingsChange {
-                    archived: Some(true),
-                    ..SettingsChange::default()
-                }))
-            }),
-        };
+        let proposal = Proposal::new(EntryId::new(&*self.ids), UserId::SERVER, |_| {
+            Ok(EntryKind::Settings(SettingsChange {
+                archived: Some(true),
+                ..SettingsChange::default()
+            }))
+        });
         self.log.submit(cluster.room, proposal).unwrap()
     }
 
@@ -161,6 +153,14 @@ impl Node {
             .await
             .unwrap();
         (connection, from)
+    }
+}
+
+/// The entry that came of a proposal for one.
+fn one_new(posted: Posted) -> Entry {
+    match posted {
+        Posted::New(mut entries) if entries.len() == 1 => entries.remove(0),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -202,9 +202,7 @@ async fn sends_of_one_node_are_dense_in_order_and_heard_before_their_acks_i3() {
         .map(|number| node.submit(&cluster, &format!("m{number}")))
         .collect();
     for (number, receipt) in receipts.into_iter().enumerate() {
-        let Posted::New(entry) = receipt.await.unwrap() else {
-            panic!("no key, no duplicate")
-        };
+        let entry = one_new(receipt.await.unwrap());
         assert_eq!(entry.seq.0 as usize, number + 1);
     }
     let heard = heard(&watcher);
@@ -315,9 +313,7 @@ async fn a_watcher_gets_every_entry_above_the_number_it_was_told() {
 async fn one_key_makes_one_message_on_any_node_i2() {
     let cluster = Cluster::new().await;
     let (one, two) = (cluster.node(), cluster.node());
-    let Posted::New(first) = one.submit_keyed(&cluster, Some("k"), "hi").await.unwrap() else {
-        panic!("the key is new")
-    };
+    let first = one_new(one.submit_keyed(&cluster, Some("k"), "hi").await.unwrap());
     for node in [&one, &two, &cluster.node()] {
         let again = node.submit_keyed(&cluster, Some("k"), "hi").await.unwrap();
         assert_eq!(again, Posted::Duplicate(first.clone()));
@@ -351,9 +347,7 @@ async fn an_append_whose_answer_was_lost_is_found_again_not_doubled_i1() {
     flaky.plan([Fault::Refused, Fault::AnswerLost]);
     let receipts = ["a", "b", "c"].map(|text| node.submit(&cluster, text));
     for (receipt, seq) in receipts.into_iter().zip(2..) {
-        let Posted::New(entry) = receipt.await.unwrap() else {
-            panic!("no key, no duplicate")
-        };
+        let entry = one_new(receipt.await.unwrap());
         assert_eq!(entry.seq, Seq(seq));
     }
     assert_eq!(cluster.contents().await, ["first", "a", "b", "c"]);
@@ -375,9 +369,7 @@ async fn a_store_that_stays_away_refuses_retriably_and_the_lane_recovers() {
     flaky.plan([Fault::Refused; 4]);
     let error = node.submit(&cluster, "unlucky").await.unwrap_err();
     assert_eq!(error.code(), "UNAVAILABLE");
-    assert!(
-        matches!(node.submit(&cluster, "lucky").await.unwrap(), Posted::New(entry) if entry.seq == Seq(2))
-    );
+    assert_eq!(one_new(node.submit(&cluster, "lucky").await.unwrap()).seq, Seq(2));
 }
 
 #[tokio::test(start_paused = true)]
@@ -427,12 +419,9 @@ async fn an_unknown_conversation_is_not_found() {
     let cluster = Cluster::new().await;
     let node = cluster.node();
     let nowhere = ConversationId(cluster.ids.next());
-    let proposal = Proposal {
-        id: EntryId::new(&*cluster.ids),
-        sender: cluster.ann,
-        client_message_id: None,
-        decide: Box::new(|_| Err(Error::NotFound("never asked"))),
-    };
+    let proposal = Proposal::new(EntryId::new(&*cluster.ids), cluster.ann, |_| {
+        Err(Error::NotFound("never asked"))
+    });
     let error = node.log.submit(nowhere, proposal).unwrap().await.unwrap_err();
     assert_eq!(error.to_string(), "conversation not found");
 }

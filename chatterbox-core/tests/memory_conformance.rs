@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chatterbox_core::memory::{
-    MemoryBlocks, MemoryBus, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
-    MemorySessions, MemoryStores, MemoryUsers,
+    MemoryBlocks, MemoryBus, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemorySessions,
+    MemoryStores, MemoryUsers,
 };
 
 const PLENTY: usize = 100_000;
@@ -28,7 +28,7 @@ mod bounds {
     use chatterbox_core::ids::{ConversationId, JobId, UserId};
     use chatterbox_core::memory::{MemoryQueue, MemoryStores};
     use chatterbox_core::ports::queue::Queue;
-    use chatterbox_core::ports::storage::{Appended, InsertUserError, StoreError};
+    use chatterbox_core::ports::storage::{Appended, Head, InsertUserError, StoreError};
     use chatterbox_core::testkit::SeededIds;
     use chatterbox_core::testkit::samples::{message, new_room, new_user, now, session};
 
@@ -71,7 +71,7 @@ mod bounds {
         assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
         let full = stores
             .conversations
-            .join_room(room.id, UserId::new(&ids), now(), 9)
+            .join_room(room.id, UserId::new(&ids), Head::EMPTY, 9)
             .await;
         assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
         assert!(

@@ -138,8 +138,11 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
         before: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.through(self.inner.history_before(conversation, before, limit), unavailable)
-            .await
+        self.through(
+            self.inner.history_before(conversation, before, limit),
+            unavailable,
+        )
+        .await
     }
 
     async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use crate::clock::Timestamp;
-use crate::domain::conversation::{NewRoom, RoomName};
 use crate::domain::change::SettingsChange;
+use crate::domain::conversation::{NewRoom, RoomName};
 use crate::domain::entry::{ClientMessageId, EntryKind, MessageBody};
 use crate::domain::session::Session;
 use crate::domain::user::{Email, NewUser, PasswordHash, Username};

@@ -141,7 +141,8 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Slow<P> {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.through(self.inner.history_after(conversation, after, limit)).await
+        self.through(self.inner.history_after(conversation, after, limit))
+            .await
     }
 
     async fn history_before(
@@ -150,7 +151,8 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Slow<P> {
         before: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        self.through(self.inner.history_before(conversation, before, limit)).await
+        self.through(self.inner.history_before(conversation, before, limit))
+            .await
     }
 
     async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {

@@ -6,7 +6,9 @@ use super::{Port, at_once, count};
 use crate::domain::conversation::{Conversation, History, Kind, Role, RoomName, Visibility};
 use crate::domain::entry::Seq;
 use crate::ids::{ConversationId, UserId};
-use crate::ports::storage::{ConversationStore, CreatedRoom, Head, JoinedRoom, LeftRoom, Projected, Projection};
+use crate::ports::storage::{
+    ConversationStore, CreatedRoom, Head, JoinedRoom, LeftRoom, Projected, Projection,
+};
 use crate::testkit::SeededIds;
 use crate::testkit::samples::{new_room, room_name};
 
