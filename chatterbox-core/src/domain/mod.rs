@@ -16,3 +16,4 @@ pub mod standing;
 pub mod text;
 pub mod user;
 mod username;
+pub mod words;

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::current::{Edited, MessageState};
 use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::domain::text;
+use crate::domain::words::{self, Wanted};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{
     HiddenMessage, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
@@ -105,7 +106,7 @@ impl Rows {
             .then(|| edited.map_or(body.content.as_str(), |edited| edited.content.as_str()))
     }
 
-    fn matches(&self, entry: &Entry, query: &SearchQuery) -> bool {
+    fn matches(&self, entry: &Entry, query: &SearchQuery, wanted: &[Wanted]) -> bool {
         let Some(content) = self.text(entry) else {
             return false;
         };
@@ -114,19 +115,8 @@ impl Rows {
         is_in_range
             && is_by
             && (!query.has_link || text::has_link(content))
-            && has_terms(content, &query.terms)
+            && words::has_all(content, wanted)
     }
-}
-
-/// Whether each term is a word of the text, the last one the beginning of a word.
-fn has_terms(content: &str, terms: &[String]) -> bool {
-    let folded = text::fold(content);
-    let words: Vec<&str> = folded.split(|c: char| !c.is_alphanumeric()).collect();
-    let (Some((last, others)), false) = (terms.split_last(), words.is_empty()) else {
-        return false;
-    };
-    others.iter().all(|term| words.contains(&term.as_str()))
-        && words.iter().any(|word| word.starts_with(last))
 }
 
 #[async_trait]
@@ -221,9 +211,10 @@ impl MessageStore for MemoryMessages {
 
     async fn search(&self, query: SearchQuery) -> Result<Vec<Entry>, StoreError> {
         let rows = lock(&self.rows);
+        let wanted = words::wanted(&query.terms);
         let mut found = Vec::new();
         for (conversation, above) in &query.within {
-            let matching = |entry: &Entry| rows.matches(entry, &query);
+            let matching = |entry: &Entry| rows.matches(entry, &query, &wanted);
             found.extend(self.log.find(*conversation, *above, matching));
         }
         found.sort_by_key(|entry: &Entry| std::cmp::Reverse(entry.id));

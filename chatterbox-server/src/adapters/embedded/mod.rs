@@ -1,7 +1,7 @@
 //! The store of a server that runs alone: one SQLite file in the data directory.
 //!
 //! ```text
-//! users · sessions · blocks · conversations · log · queue   one file a port: SQL and rows
+//! users · sessions · blocks · conversations · messages · log · queue      one file or folder a port: SQL and rows
 //!      │ writes                    │ reads
 //!      ▼                           ▼
 //!   writer: one thread,         readers: a thread per core,
@@ -19,9 +19,11 @@ mod blocks;
 mod conversations;
 mod error;
 mod log;
+mod messages;
 mod queue;
 mod readers;
 mod schema;
+mod search;
 mod sessions;
 mod users;
 mod writer;
@@ -29,6 +31,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -40,6 +43,7 @@ pub use schema::OpenError;
 
 use log::{Journal, Unsettled};
 use readers::Readers;
+use search::{Feeder, News, Unfed};
 use writer::Writer;
 
 /// Name of the database in the data directory; SQLite keeps `-wal` and `-shm` beside it.
@@ -51,6 +55,8 @@ pub struct EmbeddedStore {
     writer: Writer,
     readers: Readers,
     unsettled: Unsettled,
+    /// Its thread ends with the last clone.
+    feeder: Option<Arc<Feeder>>,
 }
 
 impl EmbeddedStore {
@@ -62,19 +68,29 @@ impl EmbeddedStore {
 
     fn open_with(dir: &Path, migrations: &[&str]) -> Result<EmbeddedStore, OpenError> {
         let path: PathBuf = dir.join(FILE_NAME);
-        let mut connection = schema::open(&path, migrations)?;
-        let journal = Journal::open(&mut connection).map_err(|source| OpenError::Sqlite {
-            path: path.clone(),
+        let (mut store, news) = EmbeddedStore::open_unfed(&path, migrations)?;
+        let feeder = Feeder::start(&path, store.writer.clone(), news)?;
+        store.feeder = Some(Arc::new(feeder));
+        Ok(store)
+    }
+
+    /// Without the thread that makes messages searchable.
+    fn open_unfed(path: &Path, migrations: &[&str]) -> Result<(EmbeddedStore, Arc<News>), OpenError> {
+        let mut connection = schema::open(path, migrations)?;
+        let unfed = Unfed::default();
+        let news = unfed.news();
+        let journal = Journal::open(&mut connection, unfed).map_err(|source| OpenError::Sqlite {
+            path: path.to_owned(),
             source,
         })?;
         let unsettled = journal.unsettled().clone();
-        let writer = Writer::start(connection, journal)?;
-        let readers = Readers::start(&path)?;
-        Ok(EmbeddedStore {
-            writer,
-            readers,
+        let store = EmbeddedStore {
+            writer: Writer::start(connection, journal)?,
+            readers: Readers::start(path)?,
             unsettled,
-        })
+            feeder: None,
+        };
+        Ok((store, news))
     }
 
     /// Has the answers of writes that were committed together given together, by a task: those who get them run one
@@ -90,6 +106,7 @@ impl EmbeddedStore {
             sessions: Arc::new(sessions::EmbeddedSessions::new(self)),
             blocks: Arc::new(blocks::EmbeddedBlocks::new(self)),
             conversations: Arc::new(conversations::EmbeddedConversations::new(self)),
+            messages: Arc::new(messages::EmbeddedMessages::new(self)),
             log: Arc::new(log::EmbeddedLog::new(self)),
         }
     }
@@ -104,4 +121,15 @@ impl EmbeddedStore {
     pub async fn close(&self) {
         self.writer.close().await;
     }
+}
+
+/// As a statement takes it.
+fn sql_limit(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX)
+}
+
+/// Ids as a statement reads them with `json_each` and `unhex`.
+fn in_json(ids: &[impl Display]) -> String {
+    let quoted: Vec<String> = ids.iter().map(|id| format!("\"{id}\"")).collect();
+    format!("[{}]", quoted.join(","))
 }

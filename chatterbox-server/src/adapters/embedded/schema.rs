@@ -12,6 +12,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_blocks.sql"),
     include_str!("migrations/0003_journal.sql"),
+    include_str!("migrations/0004_conversations.sql"),
 ];
 
 /// Marks the file as ours ("chbx").
@@ -110,7 +111,7 @@ fn share_settings(connection: &Connection) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -65_536)?;
     connection.pragma_update(None, "mmap_size", 256_i64 << 20)?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(256);
     Ok(())
 }
 

@@ -73,7 +73,6 @@ impl Writing {
     /// changes or deletes its rows of `entries`, before it does. Costs about a millisecond.
     ///
     /// Look first whether the write will succeed: one that fails behind this fails its whole group, as after any change.
-    #[cfg_attr(not(test), expect(dead_code, reason = "redaction is its user"))]
     pub(super) fn settle(&mut self, conversation: ConversationId) -> Result<(), StoreError> {
         self.journal.settle(&self.connection, conversation)
     }
@@ -205,17 +204,24 @@ impl Writer {
         &self,
         work: impl FnOnce(&mut Writing) -> Result<T, StoreError> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (asker, answer) = oneshot::channel();
-        let pending = Pending {
-            work: Some(work),
-            answer: None,
-            asker,
-        };
-        self.commands
-            .send(Command::Work(Box::new(pending)))
-            .await
-            .map_err(|_| closed())?;
+        let (command, answer) = pending(work);
+        self.commands.send(command).await.map_err(|_| closed())?;
         answer.await.unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// As [`write`](Writer::write), for a thread that is none of a runtime's.
+    pub(super) fn write_blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Writing) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (command, answer) = pending(work);
+        self.commands.blocking_send(command).map_err(|_| closed())?;
+        answer.blocking_recv().unwrap_or_else(|_| Err(closed()))
+    }
+
+    /// Whether the thread takes no more.
+    pub(super) fn is_closed(&self) -> bool {
+        self.commands.is_closed()
     }
 
     /// Writes that wait for the thread.
@@ -232,6 +238,18 @@ impl Writer {
             let _ = closing.await;
         }
     }
+}
+
+fn pending<T: Send + 'static>(
+    work: impl FnOnce(&mut Writing) -> Result<T, StoreError> + Send + 'static,
+) -> (Command, oneshot::Receiver<Result<T, StoreError>>) {
+    let (asker, answer) = oneshot::channel();
+    let pending = Pending {
+        work: Some(work),
+        answer: None,
+        asker,
+    };
+    (Command::Work(Box::new(pending)), answer)
 }
 
 struct WriterThread {

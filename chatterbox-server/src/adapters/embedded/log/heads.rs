@@ -4,6 +4,7 @@ use chatterbox_core::ids::ConversationId;
 use chatterbox_core::ports::storage::{Head, StoreError};
 use rusqlite::Connection;
 
+use super::super::error::store_error;
 use super::journal::Journal;
 use super::rows;
 
@@ -39,7 +40,7 @@ impl Heads {
         if let Some(log) = self.0.get(&conversation) {
             return Ok(*log);
         }
-        let number = rows::number(connection, conversation)?;
+        let number = rows::number(connection, conversation).map_err(store_error)?;
         let unsettled = journal.unsettled().running(|view| view.head(conversation));
         let head = match (unsettled, number) {
             (Some(head), _) => head,

@@ -13,8 +13,8 @@
 //! conversation and that of the index of client keys), 50 us of CPU; in the order of arrival 14 messages share one.
 //! By the time a conversation is settled it has several entries here that share pages in `entries` as well.
 //!
-//! Whatever settles them, entries get into `entries` by an `INSERT` of this file; a trigger there sees each of them
-//! once, also what opening the store settles.
+//! Whatever settles them, entries get into `entries` by an `INSERT` of this file, and the search index is told
+//! ([`Unfed`]); of what opening the store settles it finds out by itself.
 
 use chatterbox_core::domain::entry::{ClientMessageId, Entry, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId};
@@ -22,6 +22,7 @@ use chatterbox_core::ports::storage::StoreError;
 use rusqlite::{Connection, params};
 
 use super::super::error::store_error;
+use super::super::search::Unfed;
 use super::rows;
 use super::unsettled::{Arrival, Memory, Taken, Unsettled};
 
@@ -39,6 +40,8 @@ const DELETE_FROM: Arrival = 2_048;
 /// See the [module](self).
 pub(in super::super) struct Journal {
     unsettled: Unsettled,
+    /// Learns of what has settled.
+    unfed: Unfed,
     /// No settled entry has a greater id. Ids begin with the time, so most new ones are greater, and need no look-up.
     newest_settled: EntryId,
     /// Rows up to this one were deleted, or never were.
@@ -53,7 +56,7 @@ macro_rules! columns {
 
 impl Journal {
     /// Settles what an earlier process has left.
-    pub(in super::super) fn open(connection: &mut Connection) -> rusqlite::Result<Journal> {
+    pub(in super::super) fn open(connection: &mut Connection, unfed: Unfed) -> rusqlite::Result<Journal> {
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
         move_all(&transaction)?;
         transaction.commit()?;
@@ -61,6 +64,7 @@ impl Journal {
             connection.query_row("SELECT max(id) FROM entries", [], |row| row.get(0))?;
         Ok(Journal {
             unsettled: Unsettled::default(),
+            unfed,
             newest_settled: EntryId::from_bytes(newest.unwrap_or([0; 12])),
             deleted_upto: 0,
         })
@@ -69,6 +73,11 @@ impl Journal {
     /// What is in the journal, for readers.
     pub(in super::super) fn unsettled(&self) -> &Unsettled {
         &self.unsettled
+    }
+
+    /// The logs whose settled entries wait to be searchable.
+    pub(in super::super) fn unfed(&mut self) -> &mut Unfed {
+        &mut self.unfed
     }
 
     /// Whether a settled entry may have this id.
@@ -107,6 +116,7 @@ impl Journal {
             .map_err(store_error)?;
         self.unsettled
             .change(|memory| memory.add(arrival, entry, kind.len()));
+        self.unfed.announce();
         Ok(())
     }
 
@@ -147,7 +157,7 @@ impl Journal {
         connection: &Connection,
         conversation: ConversationId,
     ) -> Result<(), StoreError> {
-        let Some(number) = rows::number(connection, conversation)? else {
+        let Some(number) = rows::number(connection, conversation).map_err(store_error)? else {
             return Ok(());
         };
         let taken = self.unsettled.change(|memory| memory.settle(conversation));
@@ -172,6 +182,9 @@ impl Journal {
         ))?;
         for arrival in &taken.arrivals {
             settle.execute([arrival])?;
+        }
+        for conversation in &taken.conversations {
+            self.unfed.add(*conversation);
         }
         self.newest_settled = self
             .newest_settled
@@ -209,6 +222,7 @@ impl Journal {
     /// The transaction with everything done since the last commit was rolled back.
     pub(in super::super) fn rolled_back(&mut self) {
         self.unsettled.change(Memory::rolled_back);
+        self.unfed.lose();
         // Rows that it deleted are there again.
         self.deleted_upto = 0;
     }

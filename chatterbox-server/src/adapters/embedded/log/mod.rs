@@ -23,6 +23,8 @@ mod unsettled;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use chatterbox_core::domain::entry::{ClientMessageId, Entry, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
@@ -30,11 +32,15 @@ use chatterbox_core::ports::storage::{Appended, ConversationLog, Head, NewEntry,
 use rusqlite::Connection;
 
 use super::EmbeddedStore;
+use super::error::store_error;
 use super::writer::Writing;
-use unsettled::Found;
+use unsettled::{Found, Which};
 
 pub(super) use heads::Heads;
 pub(super) use journal::Journal;
+pub(super) use rows::{
+    at_key, entry, entry_columns, give_number, head_of, json, key, number as number_of, shown,
+};
 pub(super) use unsettled::Unsettled;
 
 pub(super) struct EmbeddedLog(EmbeddedStore);
@@ -43,6 +49,55 @@ impl EmbeddedLog {
     pub(super) fn new(store: &EmbeddedStore) -> EmbeddedLog {
         EmbeddedLog(store.clone())
     }
+
+    async fn after(
+        &self,
+        (conversation, which): (ConversationId, Which),
+        above: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let limit = limit.min(READ_MAX);
+        let unsettled = self
+            .0
+            .unsettled
+            .committed(|view| view.first_of(conversation, which, above, limit));
+        if above >= unsettled.last_settled() {
+            return Ok(unsettled.entries().collect());
+        }
+        self.0
+            .readers
+            .read(move |connection| {
+                with_settled_before(connection, (conversation, which), above, limit, &unsettled)
+            })
+            .await
+    }
+
+    async fn before(
+        &self,
+        (conversation, which): (ConversationId, Which),
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        let last = Seq(before.map_or(u32::MAX, |before| before.0.saturating_sub(1)));
+        let limit = limit.min(READ_MAX);
+        let unsettled = self
+            .0
+            .unsettled
+            .committed(|view| view.last_of(conversation, which, last, limit));
+        if unsettled.entries.len() == limit {
+            return Ok(unsettled.entries().collect());
+        }
+        self.0
+            .readers
+            .read(move |connection| {
+                with_settled_behind(connection, (conversation, which), last, limit, &unsettled)
+            })
+            .await
+    }
+}
+
+fn number(connection: &Connection, conversation: ConversationId) -> Result<Option<u32>, StoreError> {
+    number_of(connection, conversation).map_err(store_error)
 }
 
 /// The entry that is there already under the new one's id, or else under its sender's key.
@@ -72,7 +127,7 @@ fn earlier(
     };
     let (unsettled, first) = journal.unsettled().running(|view| {
         let found = view.by_key(conversation, new.sender, key);
-        (found, view.first_of(conversation, Seq::ZERO, 0).first)
+        (found, view.first_of(conversation, Which::All, Seq::ZERO, 0).first)
     });
     match (unsettled, number) {
         (Some(entry), _) => Ok(Some(Entry::clone(&entry))),
@@ -101,11 +156,11 @@ fn append(
         let unsettled = writing
             .journal
             .unsettled()
-            .running(|view| view.first_of(conversation, decided_at, READ_MAX));
+            .running(|view| view.first_of(conversation, Which::All, decided_at, READ_MAX));
         return Ok(Appended::Moved {
             entries_since: with_settled_before(
                 &writing.connection,
-                conversation,
+                (conversation, Which::All),
                 decided_at,
                 READ_MAX,
                 &unsettled,
@@ -139,15 +194,15 @@ fn append(
 /// The first `limit` entries above `above`: the settled ones, then those found unsettled before.
 fn with_settled_before(
     connection: &Connection,
-    conversation: ConversationId,
+    (conversation, which): (ConversationId, Which),
     above: Seq,
     limit: usize,
     unsettled: &Found,
 ) -> Result<Vec<Entry>, StoreError> {
-    let mut page = match rows::number(connection, conversation)? {
+    let mut page = match number(connection, conversation)? {
         Some(number) if above < unsettled.last_settled() => {
             let range = (above, unsettled.last_settled());
-            rows::first_of(connection, (conversation, number), range, limit)?
+            rows::first_of(connection, (conversation, number), which, range, limit)?
         }
         Some(_) | None => Vec::new(),
     };
@@ -159,16 +214,16 @@ fn with_settled_before(
 /// The last `limit` entries up to `last`: settled ones, then those found unsettled before.
 fn with_settled_behind(
     connection: &Connection,
-    conversation: ConversationId,
+    (conversation, which): (ConversationId, Which),
     last: Seq,
     limit: usize,
     unsettled: &Found,
 ) -> Result<Vec<Entry>, StoreError> {
     let room = limit.saturating_sub(unsettled.entries.len());
-    let mut page = match rows::number(connection, conversation)? {
+    let mut page = match number(connection, conversation)? {
         Some(number) if room > 0 => {
             let last = last.min(unsettled.last_settled());
-            rows::last_of(connection, (conversation, number), last, room)?
+            rows::last_of(connection, (conversation, number), which, last, room)?
         }
         Some(_) | None => Vec::new(),
     };
@@ -177,7 +232,7 @@ fn with_settled_behind(
 }
 
 fn settled_head(connection: &Connection, conversation: ConversationId) -> Result<Head, StoreError> {
-    match rows::number(connection, conversation)? {
+    match number(connection, conversation)? {
         Some(number) => rows::head(connection, number),
         None => Ok(Head::EMPTY),
     }
@@ -231,18 +286,7 @@ impl ConversationLog for EmbeddedLog {
         above: Seq,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let limit = limit.min(READ_MAX);
-        let unsettled = self
-            .0
-            .unsettled
-            .committed(|view| view.first_of(conversation, above, limit));
-        if above >= unsettled.last_settled() {
-            return Ok(unsettled.entries().collect());
-        }
-        self.0
-            .readers
-            .read(move |connection| with_settled_before(connection, conversation, above, limit, &unsettled))
-            .await
+        self.after((conversation, Which::All), above, limit).await
     }
 
     async fn read_before(
@@ -251,18 +295,44 @@ impl ConversationLog for EmbeddedLog {
         before: Option<Seq>,
         limit: usize,
     ) -> Result<Vec<Entry>, StoreError> {
-        let last = Seq(before.map_or(u32::MAX, |before| before.0.saturating_sub(1)));
-        let limit = limit.min(READ_MAX);
-        let unsettled = self
-            .0
-            .unsettled
-            .committed(|view| view.last_of(conversation, last, limit));
-        if unsettled.entries.len() == limit {
+        self.before((conversation, Which::All), before, limit).await
+    }
+
+    async fn history_after(
+        &self,
+        conversation: ConversationId,
+        above: Seq,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.after((conversation, Which::Shown), above, limit).await
+    }
+
+    async fn history_before(
+        &self,
+        conversation: ConversationId,
+        before: Option<Seq>,
+        limit: usize,
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.before((conversation, Which::Shown), before, limit).await
+    }
+
+    async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {
+        let mut seqs: BTreeSet<Seq> = seqs.iter().copied().collect();
+        let unsettled = self.0.unsettled.committed(|view| view.among(conversation, &seqs));
+        let _of_memory = seqs.split_off(&unsettled.last_settled().next());
+        if seqs.is_empty() {
             return Ok(unsettled.entries().collect());
         }
         self.0
             .readers
-            .read(move |connection| with_settled_behind(connection, conversation, last, limit, &unsettled))
+            .read(move |connection| {
+                let mut found = match number(connection, conversation)? {
+                    Some(number) => rows::among(connection, (conversation, number), &seqs)?,
+                    None => Vec::new(),
+                };
+                found.extend(unsettled.entries());
+                Ok(found)
+            })
             .await
     }
 
@@ -272,7 +342,7 @@ impl ConversationLog for EmbeddedLog {
         }
         self.0
             .readers
-            .read(move |connection| match rows::number(connection, conversation)? {
+            .read(move |connection| match number(connection, conversation)? {
                 Some(number) => rows::by_id(connection, (conversation, number), id),
                 None => Ok(None),
             })
@@ -295,7 +365,7 @@ impl ConversationLog for EmbeddedLog {
         let key = key.clone();
         self.0
             .readers
-            .read(move |connection| match rows::number(connection, conversation)? {
+            .read(move |connection| match number(connection, conversation)? {
                 Some(number) => rows::by_key(connection, (conversation, number), sender, &key),
                 None => Ok(None),
             })

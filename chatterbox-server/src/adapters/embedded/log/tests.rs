@@ -1,5 +1,6 @@
 //! What only the journal can do wrong: reads across its border, crashes on both sides of settling, rollbacks.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use chatterbox_core::domain::entry::{ClientMessageId, Entry, Seq};
@@ -12,6 +13,7 @@ use chatterbox_core::testkit::samples::keyed_message;
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use super::super::schema::MIGRATIONS;
 use super::super::tests::copy_files;
 use super::super::writer::Writing;
 use super::super::{EmbeddedStore, FILE_NAME};
@@ -20,6 +22,12 @@ use super::rows;
 
 fn dir() -> TempDir {
     tempfile::tempdir().unwrap()
+}
+
+/// A store in which nobody settles entries but those of this file.
+fn open(dir: &Path) -> EmbeddedStore {
+    let (store, _) = EmbeddedStore::open_unfed(&dir.join(FILE_NAME), MIGRATIONS).unwrap();
+    store
 }
 
 fn rows_of(dir: &TempDir, table: &str) -> usize {
@@ -145,7 +153,7 @@ impl Talk {
 #[tokio::test]
 async fn a_crash_loses_nothing_wherever_entries_are() {
     let running = dir();
-    let store = EmbeddedStore::open(running.path()).unwrap();
+    let store = open(running.path());
     let mut talk = Talk::new(3);
     talk.append(&store, 0, 200).await;
     talk.append(&store, 1, 200).await;
@@ -164,7 +172,7 @@ async fn a_crash_loses_nothing_wherever_entries_are() {
             }
         }
         copy_files(&running, &killed);
-        let reopened = EmbeddedStore::open(killed.path()).unwrap();
+        let reopened = open(killed.path());
         talk.check(&reopened).await;
         assert_eq!(rows_of(&killed, "journal"), 0, "{stage}");
         let entries: usize = talk.said.iter().map(Vec::len).sum();
@@ -185,14 +193,14 @@ async fn a_crash_loses_nothing_wherever_entries_are() {
 #[tokio::test]
 async fn closing_leaves_nothing_in_the_journal() {
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let mut talk = Talk::new(2);
     talk.append(&store, 0, 9).await;
     talk.append(&store, 1, 9).await;
     assert_eq!(unsettled(&store), 18);
     store.close().await;
     assert_eq!((rows_of(&dir, "journal"), rows_of(&dir, "entries")), (0, 18));
-    let reopened = EmbeddedStore::open(dir.path()).unwrap();
+    let reopened = open(dir.path());
     talk.check(&reopened).await;
 }
 
@@ -200,7 +208,7 @@ async fn closing_leaves_nothing_in_the_journal() {
 #[tokio::test]
 async fn the_journal_is_settled_when_it_is_full() {
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let mut talk = Talk::new(24);
     let (mut most, mut most_rows) = (0, 0);
     for round in 0..120 {
@@ -221,7 +229,7 @@ async fn the_journal_is_settled_when_it_is_full() {
 #[tokio::test]
 async fn the_journal_is_settled_when_its_entries_are_long() {
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let mut talk = Talk::new(2);
     let long = "x".repeat(60_000);
     for round in 0..300_u32 {
@@ -243,7 +251,7 @@ async fn the_journal_is_settled_when_its_entries_are_long() {
 #[tokio::test]
 async fn a_rollback_leaves_entries_as_they_were() {
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let mut talk = Talk::new(3);
     talk.append(&store, 0, 4).await;
     talk.append(&store, 1, 4).await;
@@ -290,7 +298,7 @@ async fn a_rollback_leaves_entries_as_they_were() {
 #[tokio::test]
 async fn a_settled_conversation_can_be_changed_in_place() {
     let running = dir();
-    let store = EmbeddedStore::open(running.path()).unwrap();
+    let store = open(running.path());
     let mut talk = Talk::new(2);
     talk.append(&store, 0, 3).await;
     talk.append(&store, 1, 3).await;
@@ -302,7 +310,7 @@ async fn a_settled_conversation_can_be_changed_in_place() {
     let key = said[4].client_message_id.clone();
     write(&store, move |writing| {
         writing.settle(here)?;
-        let number = rows::number(&writing.connection, here)?.unwrap();
+        let number = rows::number(&writing.connection, here).unwrap().unwrap();
         let changed = writing
             .connection
             .execute(
@@ -328,7 +336,7 @@ async fn a_settled_conversation_can_be_changed_in_place() {
     assert_eq!(unsettled(&store), 1, "the other conversation is left alone");
     let killed = dir();
     copy_files(&running, &killed);
-    for store in [store, EmbeddedStore::open(killed.path()).unwrap()] {
+    for store in [store, open(killed.path())] {
         let log = store.stores().log;
         let all = log.read_after(here, Seq::ZERO, 1_000).await.unwrap();
         assert!(all.len() == 6 && all.iter().all(is_redacted), "{all:?}");
@@ -348,7 +356,7 @@ fn is_redacted(entry: &Entry) -> bool {
 #[tokio::test]
 async fn entries_settle_when_nobody_writes() {
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let mut talk = Talk::new(3);
     for at in 0..3 {
         talk.append(&store, at, 200).await;
@@ -366,7 +374,7 @@ async fn entries_settle_when_nobody_writes() {
 async fn readers_miss_nothing_while_entries_settle() {
     const LAST: u32 = 600;
     let dir = dir();
-    let store = EmbeddedStore::open(dir.path()).unwrap();
+    let store = open(dir.path());
     let ids = Arc::new(SeededIds::new(1));
     let (here, ann) = (ConversationId::new(&*ids), UserId::new(&*ids));
     let tasks = Tasks::new();
@@ -423,7 +431,7 @@ async fn every_answer_is_that_of_the_twin() {
     for seed in 0..12 {
         let mut dice = Dice(u64::from(seed));
         let directory = dir();
-        let mut store = EmbeddedStore::open(directory.path()).unwrap();
+        let mut store = open(directory.path());
         let twin = MemoryStores::new(10_000).log;
         let ids = SeededIds::new(seed);
         let conversations: Vec<_> = (0..4).map(|_| ConversationId::new(&ids)).collect();
@@ -439,7 +447,7 @@ async fn every_answer_is_that_of_the_twin() {
                 3 | 4 => write(&store, move |writing| writing.settle(here)).await,
                 5 => {
                     store.close().await;
-                    store = EmbeddedStore::open(directory.path()).unwrap();
+                    store = open(directory.path());
                 }
                 _ => {
                     let head = twin.head(here).await.unwrap().seq.0;

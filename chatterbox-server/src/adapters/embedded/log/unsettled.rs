@@ -18,8 +18,7 @@
 //! it finds duplicates within a group, and readers don't.
 
 use std::collections::vec_deque as deque;
-use std::collections::{HashMap, VecDeque};
-use std::ops::Range;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use chatterbox_core::domain::entry::{ClientMessageId, Entry, Seq};
@@ -71,6 +70,8 @@ struct Waiting {
 pub(super) struct Taken {
     /// Where they are in the journal; those of one conversation in order of seq.
     pub(super) arrivals: Vec<Arrival>,
+    /// Whose they are.
+    pub(super) conversations: Vec<ConversationId>,
     /// The greatest of their ids.
     pub(super) newest: Option<EntryId>,
 }
@@ -91,6 +92,24 @@ impl Found {
 
     pub(super) fn entries(&self) -> impl Iterator<Item = Entry> {
         self.entries.iter().map(|entry| Entry::clone(entry))
+    }
+}
+
+/// Which entries are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Each.
+    All,
+    /// Those that history shows.
+    Shown,
+}
+
+impl Which {
+    fn has(self, entry: &Entry) -> bool {
+        match self {
+            Which::All => true,
+            Which::Shown => entry.kind.is_shown(),
+        }
     }
 }
 
@@ -125,6 +144,28 @@ impl Unsettled {
     fn look<T>(&self, whose: Whose, look: impl FnOnce(&View<'_>) -> T) -> T {
         let memory = &*self.lock();
         look(&View { memory, whose })
+    }
+
+    /// The heads of those of these logs that have an unsettled end.
+    pub(in super::super) fn heads(&self, conversations: &[ConversationId]) -> HashMap<ConversationId, Head> {
+        self.committed(|view| {
+            let heads = conversations.iter().map(|id| Some((*id, view.head(*id)?)));
+            heads.flatten().collect()
+        })
+    }
+
+    /// The last entries that history shows of those of these logs that have one in their unsettled end.
+    pub(in super::super) fn last_shown(
+        &self,
+        conversations: &[ConversationId],
+    ) -> HashMap<ConversationId, Arc<Entry>> {
+        self.committed(|view| {
+            let last = |id: &ConversationId| {
+                let found = view.last_of(*id, Which::Shown, Seq(u32::MAX), 1);
+                Some((*id, found.entries.into_iter().next()?))
+            };
+            conversations.iter().filter_map(last).collect()
+        })
     }
 
     /// For the journal, which keeps this and its table the same.
@@ -180,34 +221,65 @@ impl View<'_> {
     }
 
     /// The first `limit` unsettled entries above `above`.
-    pub(super) fn first_of(&self, conversation: ConversationId, above: Seq, limit: usize) -> Found {
-        self.found(conversation, |first, count| {
-            let from = (above.0.saturating_add(1).saturating_sub(first.0) as usize).min(count);
-            from..count.min(from.saturating_add(limit))
+    pub(super) fn first_of(
+        &self,
+        conversation: ConversationId,
+        which: Which,
+        above: Seq,
+        limit: usize,
+    ) -> Found {
+        self.found(conversation, |first, entries| {
+            let passed = above.0.saturating_add(1).saturating_sub(first.0) as usize;
+            let wanted = entries.skip(passed).filter(|waiting| which.has(&waiting.entry));
+            wanted.take(limit).map(|waiting| waiting.entry.clone()).collect()
         })
     }
 
     /// The last `limit` unsettled entries up to `last`.
-    pub(super) fn last_of(&self, conversation: ConversationId, last: Seq, limit: usize) -> Found {
-        self.found(conversation, |first, count| {
-            let to = (last.0.saturating_add(1).saturating_sub(first.0) as usize).min(count);
-            to.saturating_sub(limit)..to
+    pub(super) fn last_of(
+        &self,
+        conversation: ConversationId,
+        which: Which,
+        last: Seq,
+        limit: usize,
+    ) -> Found {
+        self.found(conversation, |first, entries| {
+            let upto = last.0.saturating_add(1).saturating_sub(first.0) as usize;
+            let wanted = entries
+                .take(upto)
+                .rev()
+                .filter(|waiting| which.has(&waiting.entry));
+            let wanted = wanted.take(limit).map(|waiting| waiting.entry.clone());
+            let mut wanted: Vec<Arc<Entry>> = wanted.collect();
+            wanted.reverse();
+            wanted
         })
     }
 
-    /// Those in a range of the unsettled end, whose first number and length are given.
-    fn found(&self, conversation: ConversationId, range: impl FnOnce(Seq, usize) -> Range<usize>) -> Found {
+    /// The unsettled ones among those with these numbers, in order.
+    pub(super) fn among(&self, conversation: ConversationId, seqs: &BTreeSet<Seq>) -> Found {
+        self.found(conversation, |first, entries| {
+            let index = |seq: &Seq| (seq.0 - first.0) as usize;
+            let wanted = seqs.range(first..).map(|seq| entries.clone().nth(index(seq)));
+            wanted.flatten().map(|waiting| waiting.entry.clone()).collect()
+        })
+    }
+
+    /// Some of the unsettled end, whose first number is given.
+    fn found(
+        &self,
+        conversation: ConversationId,
+        pick: impl FnOnce(Seq, deque::Iter<'_, Waiting>) -> Vec<Arc<Entry>>,
+    ) -> Found {
         let Some((first, entries)) = self.tail(conversation) else {
             return Found {
                 first: None,
                 entries: Vec::new(),
             };
         };
-        let range = range(first, entries.len());
-        let entries = entries.skip(range.start).take(range.len());
         Found {
             first: Some(first),
-            entries: entries.map(|waiting| waiting.entry.clone()).collect(),
+            entries: pick(first, entries),
         }
     }
 }
@@ -284,6 +356,7 @@ impl Memory {
         if tail.settling == 0 {
             self.settling.push(conversation);
         }
+        taken.conversations.push(conversation);
         for waiting in tail.entries.range(tail.settling..) {
             taken.arrivals.push(waiting.arrival);
             taken.newest = taken.newest.max(Some(waiting.entry.id));
