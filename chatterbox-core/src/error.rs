@@ -44,6 +44,21 @@ pub enum Error {
     /// The caller is not a member of the room.
     #[error("join the room before writing to it")]
     NotAMember,
+    /// One of the two blocks the other.
+    #[error("one of you has blocked the other")]
+    Blocked,
+    /// A direct conversation ends for nobody; it can be hidden.
+    #[error("a direct conversation can't be left, only hidden")]
+    DirectCannotLeave,
+    /// A group has exactly one owner: the role is handed over, not laid down.
+    #[error("the owner stays the owner until the group is handed over")]
+    LastOwner,
+    /// The group has as many members as allowed.
+    #[error("the group is full")]
+    GroupFull,
+    /// What the caller saw has changed since.
+    #[error("it has changed since you read it")]
+    Outdated,
     /// The account is suspended.
     #[error("the account is suspended")]
     AccountSuspended,
@@ -102,6 +117,11 @@ impl Error {
             Error::TokenExpired => "TOKEN_EXPIRED",
             Error::Forbidden(_) => "FORBIDDEN",
             Error::NotAMember => "NOT_A_MEMBER",
+            Error::Blocked => "BLOCKED",
+            Error::DirectCannotLeave => "DIRECT_CANNOT_LEAVE",
+            Error::LastOwner => "LAST_OWNER",
+            Error::GroupFull => "GROUP_FULL",
+            Error::Outdated => "PRECONDITION_FAILED",
             Error::AccountSuspended => "ACCOUNT_SUSPENDED",
             Error::NotFound(_) => "NOT_FOUND",
             Error::Gone(_) => "GONE",

@@ -1,8 +1,11 @@
 //! What a use case answers: the reply to its caller, and what should happen besides, as data.
 
+use std::sync::Arc;
+
 use crate::app::jobs::Job;
 use crate::domain::conversation::RoomName;
 use crate::ids::{ConversationId, SessionId, UserId};
+use crate::views::{ConversationCreated, Notifications};
 
 /// The reply and the effects of a call. Layers carry the effects out (DESIGN.md section 2).
 #[derive(Debug, Clone, PartialEq)]
@@ -54,6 +57,14 @@ pub enum Effect {
         /// What they hear.
         event: UserSignal,
     },
+    /// A conversation has begun, with these members: their sockets hear it from now on, on every node. Later members
+    /// come with an entry of the log.
+    Opened {
+        /// Which.
+        conversation: ConversationId,
+        /// Who is in it.
+        members: Vec<UserId>,
+    },
     /// These sessions have ended: their sockets close, on every node (S-054).
     EndSessions {
         /// Which.
@@ -99,13 +110,29 @@ pub enum Signal {
     },
 }
 
-/// Changes that one device of a user makes and the others hear of; after a reconnect they read them by REST.
+/// Events for all devices of one user; after a reconnect they read by REST what has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserSignal {
     /// The user blocks somebody (S-135).
     UserBlocked(UserId),
     /// The user blocks somebody no longer (S-135).
     UserUnblocked(UserId),
+    /// A conversation has begun with the user in it (S-064, S-128).
+    ConversationCreated(Arc<ConversationCreated>),
+    /// The user's list leaves a conversation out, or shows it again (S-063).
+    ConversationHidden {
+        /// Which.
+        conversation: ConversationId,
+        /// Left out, or not.
+        hidden: bool,
+    },
+    /// Other messages of a conversation notify the user from now on (S-122).
+    NotificationsSet {
+        /// Of which.
+        conversation: ConversationId,
+        /// Which.
+        notifications: Notifications,
+    },
 }
 
 /// Why sessions were ended, as `session-ended` tells it (SPEC.md section 1).

@@ -206,6 +206,18 @@ impl Member {
         self.left_seq.is_none()
     }
 
+    /// Messages they have not read, `deleted` ones above their pointer aside. Counted to one above
+    /// [`limits::UNREAD_COUNTED_MAX`], which clients show as `1000+`.
+    pub fn unread(&self, ordinal_of_head: u32, deleted: u32) -> u32 {
+        let above = ordinal_of_head.saturating_sub(self.read_ordinal);
+        above.saturating_sub(deleted).min(limits::UNREAD_COUNTED_MAX + 1)
+    }
+
+    /// Whether the list doesn't show the conversation, whose newest message has this ordinal.
+    pub fn is_hidden(&self, ordinal_of_head: u32) -> bool {
+        self.hidden_at.is_some_and(|at| ordinal_of_head <= at)
+    }
+
     /// The number above which they may see entries of `conversation`.
     pub fn sees_above(&self, conversation: &Conversation) -> Seq {
         match conversation.history {
@@ -252,6 +264,25 @@ pub fn title(text: &str) -> Result<String, TitleError> {
     } else {
         Err(TitleError)
     }
+}
+
+/// Why a text describes no conversation: over [`limits::ROOM_DESCRIPTION_CHARS_MAX`] code points after trimming.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("at most 250 code points")]
+pub struct DescriptionError;
+
+/// What a conversation is about, as it is stored: trimmed, without control characters and direction controls. An
+/// empty text says nothing.
+pub fn description(text: &str) -> Result<String, DescriptionError> {
+    let kept: String = text
+        .chars()
+        .filter(|char| !char.is_control() && !super::text::is_bidi_control(*char))
+        .collect();
+    let kept = kept.trim();
+    if kept.chars().count() > limits::ROOM_DESCRIPTION_CHARS_MAX {
+        return Err(DescriptionError);
+    }
+    Ok(kept.to_owned())
 }
 
 /// Why a text is no room name.

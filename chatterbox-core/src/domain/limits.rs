@@ -24,6 +24,8 @@ pub const ROOM_NAME_CHARS: RangeInclusive<usize> = 2..=32;
 pub const ROOM_DESCRIPTION_CHARS_MAX: usize = 250;
 /// A group's title, after trimming (S-004).
 pub const TITLE_CHARS: RangeInclusive<usize> = 1..=100;
+/// Unread messages are counted so far; what is above is shown as `1000+` (SPEC.md section 1, Unread).
+pub const UNREAD_COUNTED_MAX: u32 = 1000;
 /// Different emoji on one message (S-132).
 pub const EMOJI_PER_MESSAGE_MAX: usize = 20;
 /// Reactions of all users on one message: every message object lists them.

@@ -73,15 +73,22 @@ impl ApiError {
 
 fn status_of(error: &Error) -> StatusCode {
     match error {
-        Error::Validation(_) | Error::InvalidId(_) | Error::InvalidToken | Error::InvalidCursor => {
-            StatusCode::BAD_REQUEST
-        }
+        Error::Validation(_)
+        | Error::InvalidId(_)
+        | Error::InvalidToken
+        | Error::InvalidCursor
+        | Error::DirectCannotLeave => StatusCode::BAD_REQUEST,
         Error::Unauthenticated(_) | Error::TokenExpired => StatusCode::UNAUTHORIZED,
-        Error::Forbidden(_) | Error::NotAMember | Error::AccountSuspended => StatusCode::FORBIDDEN,
+        Error::Forbidden(_) | Error::NotAMember | Error::Blocked | Error::AccountSuspended => {
+            StatusCode::FORBIDDEN
+        }
+        Error::Outdated => StatusCode::PRECONDITION_FAILED,
         Error::NotFound(_) => StatusCode::NOT_FOUND,
         Error::Gone(_) => StatusCode::GONE,
         Error::Conflict(_)
         | Error::DuplicateRoom
+        | Error::LastOwner
+        | Error::GroupFull
         | Error::UsernameTaken
         | Error::EmailTaken
         | Error::QuotaExceeded(_) => StatusCode::CONFLICT,

@@ -12,9 +12,9 @@ use crate::engine::chat::encode;
 use crate::engine::{CloseReason, Packet};
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
-use crate::ids::{SessionId, UserId};
+use crate::ids::{ConversationId, SessionId, UserId};
 use crate::log::Outgoing;
-use crate::views::{Names, PublicUser};
+use crate::views::{Names, Notifications, PublicUser};
 
 /// Tells sockets, here and on other nodes, what is not in a log, and closes those of ended sessions.
 #[derive(Clone)]
@@ -62,6 +62,24 @@ fn encode_for_user(signal: &UserSignal) -> Packet {
     match signal {
         UserSignal::UserBlocked(user_id) => encode::event("user-blocked", &Whom { user_id }),
         UserSignal::UserUnblocked(user_id) => encode::event("user-unblocked", &Whom { user_id }),
+        UserSignal::ConversationCreated(created) => encode::event("conversation-created", &created.view()),
+        UserSignal::ConversationHidden { conversation, hidden } => encode::event(
+            "conversation-hidden",
+            &Hidden {
+                conversation_id: *conversation,
+                hidden: *hidden,
+            },
+        ),
+        UserSignal::NotificationsSet {
+            conversation,
+            notifications,
+        } => encode::event(
+            "conversation-notifications",
+            &NotificationsSet {
+                conversation_id: *conversation,
+                notifications: *notifications,
+            },
+        ),
     }
 }
 
@@ -70,6 +88,23 @@ fn encode_for_user(signal: &UserSignal) -> Packet {
 #[serde(rename_all = "camelCase")]
 struct Whom<'a> {
     user_id: &'a UserId,
+}
+
+/// S-063.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Hidden {
+    conversation_id: ConversationId,
+    hidden: bool,
+}
+
+/// S-122.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct NotificationsSet {
+    conversation_id: ConversationId,
+    #[serde(flatten)]
+    notifications: Notifications,
 }
 
 /// S-099, S-100.
@@ -114,7 +149,7 @@ impl Carry for Publisher {
                         outgoing.end_sessions(sessions.clone(), *reason);
                     }
                 }
-                Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+                Effect::Opened { .. } | Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
             }
         }
     }

@@ -1,5 +1,6 @@
 //! What clients see: one shape for a thing, in REST answers, acks and events alike.
 
+mod conversation;
 pub mod event;
 mod message;
 mod names;
@@ -7,6 +8,9 @@ mod people;
 mod room;
 mod system;
 
+pub use conversation::{
+    ConversationCreated, ConversationItem, ConversationView, CreatedView, Notifications, Participant, ParticipantView,
+};
 pub use message::{MessageView, ReactionView};
 pub use names::{Names, PublicUser};
 pub use people::People;

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use smallvec::SmallVec;
@@ -18,11 +19,7 @@ impl People {
         names: &Names,
         entries: impl IntoIterator<Item = &'a Entry>,
     ) -> Result<People, StoreError> {
-        let mut ids: SmallVec<[UserId; 2]> = SmallVec::new();
-        for entry in entries {
-            ids.push(entry.sender);
-            ids.extend(subject(&entry.kind));
-        }
+        let mut ids: SmallVec<[UserId; 2]> = entries.into_iter().flat_map(People::named_by).collect();
         ids.sort_unstable();
         ids.dedup();
         if let [one] = ids[..] {
@@ -30,6 +27,16 @@ impl People {
         }
         let found = names.get_many(ids).await?;
         Ok(People(found.into_values().collect()))
+    }
+
+    /// Those whom the entry names, among `known`.
+    pub fn among(known: &HashMap<UserId, Arc<PublicUser>>, entry: &Entry) -> People {
+        People(People::named_by(entry).filter_map(|id| known.get(&id).cloned()).collect())
+    }
+
+    /// Whom an entry names, not each once.
+    pub fn named_by(entry: &Entry) -> impl Iterator<Item = UserId> {
+        std::iter::once(entry.sender).chain(subject(&entry.kind))
     }
 
     /// One of them.
