@@ -1,7 +1,8 @@
 //! Who may see a conversation at all: a conversation one is not in does not exist (SPEC.md section 1, 404 vs 403).
 
 use super::{App, Error};
-use crate::domain::conversation::{Conversation, Kind, Member, Role};
+use crate::domain::conversation::{Conversation, Member};
+use crate::domain::rights::{self, Acts, Right};
 use crate::ids::{ConversationId, UserId};
 
 /// A conversation and the caller's row in it.
@@ -27,16 +28,16 @@ pub async fn member_of(app: &App, id: ConversationId, user: UserId) -> Result<Ac
 }
 
 impl Access {
-    /// Whether the caller manages members and settings.
-    pub fn manages(&self) -> bool {
-        match self.conversation.kind {
-            Kind::Direct => false,
-            Kind::Group | Kind::Room(_) => match self.member.role {
-                Role::Owner | Role::Admin | Role::Moderator => true,
-                Role::Member => false,
-            },
-        }
+    /// Whether the caller may do it, as the rows say.
+    pub fn may(&self, right: Right) -> bool {
+        rights::may(&self.conversation.kind, Acts::As(self.member.role), right)
     }
+}
+
+/// Whether the user administrates the server.
+pub async fn is_server_admin(app: &App, user: UserId) -> Result<bool, Error> {
+    let user = app.stores.users.get(user).await?;
+    Ok(user.is_some_and(|user| user.admin && !user.suspended))
 }
 
 /// The id of a conversation as clients write it.

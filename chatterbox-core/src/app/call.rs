@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, Error, Outcome, accounts, messages, presence, rooms};
+use super::{App, Error, Outcome, accounts, conversations, messages, presence, rooms};
 pub use crate::auth::Principal;
 use crate::views;
 
@@ -102,6 +102,8 @@ pub enum Cost {
     Message,
     /// A room of the calling user (S-076).
     Room,
+    /// An approach to other people: opening a conversation, adding, inviting, joining (THREATS.md G3).
+    Contact,
 }
 
 /// A command with a typed reply. The implementation decides; it never publishes, queues or spawns.
@@ -264,6 +266,44 @@ commands! {
     SendRoomMessage: messages::SendRoomMessage => messages::MessageSent,
     /// Read a room's messages (S-077).
     RoomHistory: messages::RoomHistory => messages::MessagePage,
+    /// Open the direct conversation with somebody (S-063).
+    OpenDirect: conversations::OpenDirect => conversations::DirectOpened,
+    /// Make a group (S-064).
+    CreateGroup: conversations::CreateGroup => conversations::GroupCreated,
+    /// List the caller's conversations (S-062).
+    ListConversations: conversations::ListConversations => conversations::ConversationList,
+    /// Look at one conversation (S-065).
+    GetConversation: conversations::GetConversation => conversations::ConversationFound,
+    /// List the members of a conversation (S-065).
+    ListMembers: conversations::ListMembers => conversations::MemberList,
+    /// Make users members of a group (S-067, S-093).
+    AddMembers: conversations::AddMembers => conversations::MembersAdded,
+    /// End somebody's membership (S-068, S-094).
+    RemoveMember: conversations::RemoveMember => conversations::MemberRemoved,
+    /// Give a member another role (S-069, S-095).
+    SetRole: conversations::SetRole => conversations::RoleSet,
+    /// Become a member (S-071).
+    JoinConversation: conversations::JoinConversation => conversations::ConversationJoined,
+    /// End one's membership (S-072).
+    LeaveConversation: conversations::LeaveConversation => conversations::ConversationLeft,
+    /// Change settings (S-066).
+    UpdateConversation: conversations::UpdateConversation => conversations::SettingsSaved,
+    /// Close a group for good (S-137).
+    CloseConversation: conversations::CloseConversation => conversations::ConversationClosed,
+    /// Keep somebody out (S-071).
+    BanMember: conversations::BanMember => conversations::Banned,
+    /// Let somebody come back (S-071).
+    UnbanMember: conversations::UnbanMember => conversations::Unbanned,
+    /// Make an invite (S-071).
+    CreateInvite: conversations::CreateInvite => conversations::InviteCreated,
+    /// Take back all invites (S-071).
+    RevokeInvites: conversations::RevokeInvites => conversations::InvitesRevoked,
+    /// See where an invite leads (S-071).
+    LookAtInvite: conversations::LookAtInvite => conversations::InviteFound,
+    /// Leave a conversation out of one's list (S-063).
+    SetHidden: conversations::SetHidden => conversations::HiddenSet,
+    /// Set which messages notify (S-122).
+    SetNotifications: conversations::SetNotifications => conversations::NotificationsSaved,
     /// A connection of a user came up (S-007).
     Connect: presence::Connect => presence::Connected,
     /// A connection of a user ended.

@@ -7,6 +7,8 @@
 pub mod access;
 pub mod accounts;
 pub mod call;
+pub mod conversations;
+pub mod input;
 pub mod jobs;
 pub mod messages;
 pub mod outcome;
@@ -56,6 +58,8 @@ pub struct Quotas {
     pub rooms_made_max: u64,
     /// Rooms a user may be in.
     pub rooms_joined_max: u64,
+    /// Members of a group (S-004).
+    pub group_members_max: u64,
     /// Members of a conversation above which joins, typing and receipts are not told to everyone
     /// (SPEC.md section 1, Large audiences).
     pub audience_large: u64,
@@ -66,6 +70,7 @@ impl Default for Quotas {
         Quotas {
             rooms_made_max: 50,
             rooms_joined_max: 500,
+            group_members_max: 256,
             audience_large: 200,
         }
     }

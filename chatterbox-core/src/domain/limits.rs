@@ -32,8 +32,18 @@ pub const EMOJI_PER_MESSAGE_MAX: usize = 20;
 pub const REACTIONS_PER_MESSAGE_MAX: usize = 500;
 /// Users banned from one conversation.
 pub const BANS_MAX: usize = 10_000;
-/// Users added by one call (S-067), and named when a group is made.
+/// Users added by one call (S-067).
 pub const PARTICIPANTS_PER_CALL_MAX: usize = 255;
+/// Ids that one call may list.
+pub const IDS_PER_CALL_MAX: usize = 1000;
+/// Participants shown with a conversation in a list; the rest is counted (S-062).
+pub const PARTICIPANTS_SHOWN: usize = 10;
+/// Seconds for which an invite is good (S-071): a minute to 30 days, 7 days if nothing is said.
+pub const INVITE_SECS: RangeInclusive<u64> = 60..=30 * 24 * 3600;
+/// See [`INVITE_SECS`].
+pub const INVITE_SECS_DEFAULT: u64 = 7 * 24 * 3600;
+/// Conversations of one user that lists look at.
+pub const CONVERSATIONS_LISTED_MAX: usize = 2_000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
 /// The `User-Agent` kept with a session.

@@ -68,6 +68,7 @@ impl Presences {
             | Effect::Tell { .. }
             | Effect::EndSessions { .. }
             | Effect::Enqueue(_)
+            | Effect::Opened { .. }
             | Effect::Audit { .. } => None,
         };
         // Sent under the lock, so that changes of one user stay in order.

@@ -14,6 +14,8 @@ pub struct UserLimits {
     pub messages: Option<Quota>,
     /// Tries to make a room (S-076, THREATS.md G5).
     pub rooms: Option<Quota>,
+    /// Approaches to other people: conversations opened, people added, invites (THREATS.md G3).
+    pub contacts: Option<Quota>,
 }
 
 /// Takes the price of a call from its user's bucket.
@@ -37,6 +39,7 @@ impl RateLimitLayer {
             Cost::Free => return None,
             Cost::Message => ("msg", self.limits.messages),
             Cost::Room => ("room", self.limits.rooms),
+            Cost::Contact => ("contact", self.limits.contacts),
         };
         quota.map(|quota| Take {
             key: format!("{bucket}:{}", principal.user),

@@ -198,8 +198,9 @@ impl Log {
     }
 
     /// Waits until the stored rows of these conversations stand at the end of their logs, as far as this node has
-    /// written them: read pointers of senders and answers to messages are brought up to date a little later.
-    pub async fn settle(&self, conversations: &[ConversationId]) -> Result<(), Error> {
+    /// written them: read pointers of senders and answers to messages are brought up to date a little later. Whether
+    /// there was anything to wait for: then what was read before may be older.
+    pub async fn settle(&self, conversations: &[ConversationId]) -> Result<bool, Error> {
         let lanes: Vec<Arc<Lane>> = {
             let all = self.shared.lock();
             conversations
@@ -235,10 +236,10 @@ impl Log {
     /// The same for all conversations.
     pub async fn settle_all(&self) -> Result<(), Error> {
         let lanes: Vec<Arc<Lane>> = self.shared.lock().values().cloned().collect();
-        self.settle_lanes(lanes).await
+        self.settle_lanes(lanes).await.map(|_| ())
     }
 
-    async fn settle_lanes(&self, lanes: Vec<Arc<Lane>>) -> Result<(), Error> {
+    async fn settle_lanes(&self, lanes: Vec<Arc<Lane>>) -> Result<bool, Error> {
         let mut receipts = Vec::new();
         for lane in lanes {
             if lane.is_projected() {
@@ -248,10 +249,11 @@ impl Log {
             settle.settle = true;
             receipts.push(self.submit(lane.conversation, settle)?);
         }
+        let lagged = !receipts.is_empty();
         for receipt in receipts {
             receipt.await?;
         }
-        Ok(())
+        Ok(lagged)
     }
 }
 

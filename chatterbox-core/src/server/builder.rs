@@ -97,6 +97,8 @@ pub struct Settings {
     pub message_quota: Option<Quota>,
     /// Rooms a user may try to make (S-076); `None` without limit.
     pub room_quota: Option<Quota>,
+    /// Approaches of one user to others: conversations opened, people added, invites made. `None` without limit.
+    pub contact_quota: Option<Quota>,
     /// Requests to the API (S-141).
     pub api_limits: ApiLimits,
     /// Logins, registrations and refreshes (S-141).
@@ -140,6 +142,7 @@ impl Settings {
                 refill_per_sec: 10.0,
             }),
             room_quota: Some(Quota::per(10, Duration::from_mins(1))),
+            contact_quota: Some(Quota::per(300, Duration::from_hours(1))),
             api_limits: ApiLimits::default(),
             auth_limits: AuthLimits::default(),
             quotas: Quotas::default(),
@@ -245,6 +248,7 @@ impl Builder {
         let user_limits = UserLimits {
             messages: settings.message_quota,
             rooms: settings.room_quota,
+            contacts: settings.contact_quota,
         };
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),

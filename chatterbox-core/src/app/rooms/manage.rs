@@ -2,9 +2,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::app::{Actor, App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::SettingsChange;
-use crate::domain::conversation::{NewRoom, RoomName, RoomSummary};
+use crate::domain::conversation::{self, NewRoom, RoomName, RoomSummary};
 use crate::domain::entry::EntryKind;
-use crate::domain::limits::ROOM_DESCRIPTION_CHARS_MAX;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Proposal;
 use crate::ports::storage::CreatedRoom;
@@ -71,15 +70,8 @@ impl UseCase for CreateRoom {
 
 fn description(text: Option<String>) -> Result<Option<String>, Error> {
     let Some(text) = text else { return Ok(None) };
-    let kept: String = text.chars().filter(|char| !char.is_control()).collect();
-    let trimmed = kept.trim();
-    if trimmed.chars().count() > ROOM_DESCRIPTION_CHARS_MAX {
-        return Err(Error::invalid(
-            "description",
-            format!("at most {ROOM_DESCRIPTION_CHARS_MAX} code points"),
-        ));
-    }
-    Ok((!trimmed.is_empty()).then(|| trimmed.to_owned()))
+    let text = conversation::description(&text).map_err(|error| Error::invalid("description", error.to_string()))?;
+    Ok(Some(text).filter(|text| !text.is_empty()))
 }
 
 /// Lists the rooms that are open, in order of name (S-074).

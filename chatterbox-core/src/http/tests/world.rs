@@ -39,6 +39,7 @@ pub(super) struct Options {
     pub(super) api: ApiLimits,
     pub(super) auth: AuthLimits,
     pub(super) rooms: Option<Quota>,
+    pub(super) contacts: Option<Quota>,
     pub(super) origins: AllowedOrigins,
     pub(super) proxies: TrustedProxies,
     pub(super) checks: Vec<Box<dyn HealthCheck>>,
@@ -51,6 +52,7 @@ impl Default for Options {
             api: ApiLimits::by(None),
             auth: AuthLimits::off(),
             rooms: None,
+            contacts: None,
             origins: AllowedOrigins::none(),
             proxies: TrustedProxies::default(),
             checks: Vec::new(),
@@ -120,6 +122,7 @@ impl World {
         let user_limits = UserLimits {
             messages: None,
             rooms: options.rooms,
+            contacts: options.contacts,
         };
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),

@@ -48,6 +48,20 @@ pub trait MessageStore: Send + Sync {
         messages: &[Seq],
     ) -> Result<Vec<(Seq, MessageState)>, StoreError>;
 
+    /// The same for messages of several conversations (at most 100). A store that can asks itself once, however many
+    /// there are (S-062).
+    async fn states_across(
+        &self,
+        messages: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, MessageState)>, StoreError> {
+        let mut found = Vec::new();
+        for (conversation, seq) in messages {
+            let states = self.states(*conversation, &[*seq]).await?;
+            found.extend(states.into_iter().map(|(_, state)| (*conversation, state)));
+        }
+        Ok(found)
+    }
+
     /// Numbers of the answers to a message above `after`, in order, at most `limit` (1 to 1,000).
     async fn replies(
         &self,
@@ -76,6 +90,21 @@ pub trait MessageStore: Send + Sync {
         conversation: ConversationId,
         messages: &[Seq],
     ) -> Result<Vec<Seq>, StoreError>;
+
+    /// In which of several conversations (at most 100) the user has hidden the message named. A store that can asks
+    /// itself once, however many there are (S-062).
+    async fn hidden_across(
+        &self,
+        user: UserId,
+        messages: &[(ConversationId, Seq)],
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let mut found = Vec::new();
+        for (conversation, seq) in messages {
+            let hidden = self.hidden_among(user, *conversation, &[*seq]).await?;
+            found.extend(hidden.first().map(|_| *conversation));
+        }
+        Ok(found)
+    }
 
     /// What the user has hidden after `since`, oldest first, at most `limit` (1 to 1,000).
     async fn hidden_since(
