@@ -59,6 +59,9 @@ pub enum Error {
     /// What the caller saw has changed since.
     #[error("it has changed since you read it")]
     Outdated,
+    /// It would take too much to find out.
+    #[error("at least two letters, and at most eight words")]
+    QueryTooCostly,
     /// The account is suspended.
     #[error("the account is suspended")]
     AccountSuspended,
@@ -122,6 +125,7 @@ impl Error {
             Error::LastOwner => "LAST_OWNER",
             Error::GroupFull => "GROUP_FULL",
             Error::Outdated => "PRECONDITION_FAILED",
+            Error::QueryTooCostly => "QUERY_TOO_COSTLY",
             Error::AccountSuspended => "ACCOUNT_SUSPENDED",
             Error::NotFound(_) => "NOT_FOUND",
             Error::Gone(_) => "GONE",

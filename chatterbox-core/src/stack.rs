@@ -10,7 +10,7 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::app::{Actor, App, Call, Outcome, Reply, UseCase};
 use crate::error::Error;
 use crate::layers::{
-    Audit, AuthLimitLayer, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer,
+    Audit, AuthLimitLayer, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts,
     ShieldLayer, TimeoutLayer, TraceLayer,
 };
 use crate::tasks::Tasks;
@@ -28,6 +28,8 @@ pub struct Layers {
     pub presences: Presences,
     /// Tells sockets.
     pub publisher: Publisher,
+    /// Tells who has read how far.
+    pub receipts: Receipts,
     /// Queues jobs.
     pub enqueuer: Enqueuer,
 }
@@ -52,6 +54,7 @@ impl Stack {
             .layer(layers.auth_limit)
             .layer(CarryLayer(layers.presences))
             .layer(CarryLayer(layers.publisher))
+            .layer(CarryLayer(layers.receipts))
             // Inside publish: jobs are durable before anyone hears of the change.
             .layer(CarryLayer(layers.enqueuer))
             .layer(CarryLayer(Audit))

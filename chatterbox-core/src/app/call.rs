@@ -264,6 +264,28 @@ commands! {
     ArchiveRoom: rooms::ArchiveRoom => rooms::RoomArchived,
     /// Write to a room (S-086, S-088).
     SendRoomMessage: messages::SendRoomMessage => messages::MessageSent,
+    /// Write to a conversation (S-088, S-129).
+    SendMessage: messages::SendMessage => messages::MessagePosted,
+    /// Give a message a new text (S-130).
+    EditMessage: messages::EditMessage => messages::MessageEdited,
+    /// Take a message out (S-131).
+    DeleteMessage: messages::DeleteMessage => messages::MessageDeleted,
+    /// Put a reaction on a message (S-132).
+    AddReaction: messages::AddReaction => messages::ReactionAdded,
+    /// Take a reaction off a message (S-132).
+    RemoveReaction: messages::RemoveReaction => messages::ReactionRemoved,
+    /// Move the caller's read pointer (S-073, S-091).
+    MarkRead: messages::MarkRead => messages::ReadMarked,
+    /// List who has read a message (S-108).
+    ListReaders: messages::ListReaders => messages::Readers,
+    /// Read one message.
+    GetMessage: messages::GetMessage => messages::MessageFound,
+    /// Read a conversation's messages (S-070).
+    ConversationHistory: messages::ConversationHistory => messages::ConversationPage,
+    /// Read the answers to a message (S-138).
+    ReadThread: messages::ReadThread => messages::Thread,
+    /// Find messages (S-133).
+    SearchMessages: messages::SearchMessages => messages::MessagesFound,
     /// Read a room's messages (S-077).
     RoomHistory: messages::RoomHistory => messages::MessagePage,
     /// Open the direct conversation with somebody (S-063).

@@ -16,9 +16,10 @@ pub mod presence;
 pub mod rooms;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use call::{Actor, Call, Caller, Command, Cost, Principal, Reply, Turn, UseCase};
-pub use outcome::{Effect, EndReason, Outcome, Signal, UserSignal};
+pub use outcome::{Effect, EndReason, Outcome, ReadReceipt, Recipients, Signal, UserSignal};
 
 pub use crate::error::{Error, FieldError};
 
@@ -63,6 +64,10 @@ pub struct Quotas {
     /// Members of a conversation above which joins, typing and receipts are not told to everyone
     /// (SPEC.md section 1, Large audiences).
     pub audience_large: u64,
+    /// For how long authors may edit their messages (S-130).
+    pub edit_window: Duration,
+    /// Messages a user may delete for themselves alone in one conversation (S-131).
+    pub hidden_messages_max: u64,
 }
 
 impl Default for Quotas {
@@ -72,6 +77,8 @@ impl Default for Quotas {
             rooms_joined_max: 500,
             group_members_max: 256,
             audience_large: 200,
+            edit_window: Duration::from_hours(24),
+            hidden_messages_max: 10_000,
         }
     }
 }

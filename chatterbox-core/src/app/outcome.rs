@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use crate::app::jobs::Job;
+use crate::clock::Timestamp;
 use crate::domain::conversation::RoomName;
+use crate::domain::entry::Seq;
 use crate::ids::{ConversationId, SessionId, UserId};
+use crate::views::event::MessageRef;
 use crate::views::{ConversationCreated, Notifications};
 
 /// The reply and the effects of a call. Layers carry the effects out (DESIGN.md section 2).
@@ -65,6 +68,8 @@ pub enum Effect {
         /// Who is in it.
         members: Vec<UserId>,
     },
+    /// Somebody has read up to an entry (S-108).
+    Read(ReadReceipt),
     /// These sessions have ended: their sockets close, on every node (S-054).
     EndSessions {
         /// Which.
@@ -85,6 +90,30 @@ pub enum Effect {
         /// To whom.
         user: UserId,
     },
+}
+
+/// How far somebody has read a conversation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReadReceipt {
+    /// Which.
+    pub conversation: ConversationId,
+    /// Who.
+    pub user: UserId,
+    /// Up to this entry.
+    pub seq: Seq,
+    /// Since when.
+    pub at: Timestamp,
+    /// Who hears of it.
+    pub to: Recipients,
+}
+
+/// Whom a receipt is told.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recipients {
+    /// Everyone who watches the conversation.
+    pub watchers: bool,
+    /// All devices of these users, besides.
+    pub users: Vec<UserId>,
 }
 
 /// Events that are not entries of a log: nobody misses them after a reconnect.
@@ -113,6 +142,13 @@ pub enum Signal {
 /// Events for all devices of one user; after a reconnect they read by REST what has changed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum UserSignal {
+    /// The user has deleted a message for themselves (S-131, `scope=me`).
+    MessageHidden {
+        /// Where.
+        conversation: ConversationId,
+        /// The message, and its number.
+        message: MessageRef,
+    },
     /// The user blocks somebody (S-135).
     UserBlocked(UserId),
     /// The user blocks somebody no longer (S-135).

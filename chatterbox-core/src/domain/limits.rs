@@ -26,6 +26,14 @@ pub const ROOM_DESCRIPTION_CHARS_MAX: usize = 250;
 pub const TITLE_CHARS: RangeInclusive<usize> = 1..=100;
 /// Unread messages are counted so far; what is above is shown as `1000+` (SPEC.md section 1, Unread).
 pub const UNREAD_COUNTED_MAX: u32 = 1000;
+/// Messages named by one `mark-read` (S-091).
+pub const READ_IDS_MAX: usize = 500;
+/// What is looked for in messages (THREATS.md E2).
+pub const SEARCH_CHARS_MAX: usize = 256;
+/// Words looked for at once.
+pub const SEARCH_TERMS_MAX: usize = 8;
+/// Conversations searched at once; nobody is a member of more.
+pub const CONVERSATIONS_SEARCHED_MAX: usize = 5_000;
 /// Different emoji on one message (S-132).
 pub const EMOJI_PER_MESSAGE_MAX: usize = 20;
 /// Reactions of all users on one message: every message object lists them.

@@ -6,6 +6,8 @@ use super::text::is_default_ignorable;
 pub const CONTENT_CHARS_MAX: usize = 4000;
 /// Most users a message may mention (THREATS.md G3).
 pub const MENTIONS_MAX: usize = 50;
+/// Most files a message may bring.
+pub const ATTACHMENTS_MAX: usize = 10;
 /// Longest content looked at at all: what the network may bring, before trimming and stripping.
 const CONTENT_BYTES_MAX: usize = 64 * 1024;
 

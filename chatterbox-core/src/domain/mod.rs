@@ -9,6 +9,7 @@ pub mod entry;
 pub mod limits;
 pub mod message;
 pub mod profile;
+pub mod query;
 pub mod rights;
 pub mod rule;
 pub mod secret;

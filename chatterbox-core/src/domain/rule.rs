@@ -26,6 +26,12 @@ pub enum Rule {
     /// Kept for the server.
     #[error("reserved")]
     Reserved,
+    /// More items than allowed.
+    #[error("at most {max} items")]
+    Items {
+        /// Most.
+        max: usize,
+    },
     /// Not of the form it must have.
     #[error("malformed")]
     Format,

@@ -77,6 +77,7 @@ fn status_of(error: &Error) -> StatusCode {
         | Error::InvalidId(_)
         | Error::InvalidToken
         | Error::InvalidCursor
+        | Error::QueryTooCostly
         | Error::DirectCannotLeave => StatusCode::BAD_REQUEST,
         Error::Unauthenticated(_) | Error::TokenExpired => StatusCode::UNAUTHORIZED,
         Error::Forbidden(_) | Error::NotAMember | Error::Blocked | Error::AccountSuspended => {

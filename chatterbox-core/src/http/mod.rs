@@ -25,6 +25,7 @@ mod router;
 mod routes;
 mod schema;
 mod state;
+mod texts;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -2,11 +2,11 @@
 
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{MethodRouter, get, post};
+use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::routes::{auth, health, rooms, users};
+use super::routes::{auth, health, messages, rooms, users};
 use super::state::RestState;
 use super::{openapi, pipeline};
 
@@ -22,7 +22,54 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
         ("get", "/api/rooms", get(rooms::list)),
         ("post", "/api/rooms", post(rooms::create)),
         ("get", "/api/rooms/{name}", get(rooms::one)),
-        ("get", "/api/rooms/{name}/messages", get(rooms::messages)),
+        ("get", "/api/rooms/{name}/messages", get(messages::history::of_room)),
+        (
+            "get",
+            "/api/conversations/{id}/messages",
+            get(messages::history::of_conversation),
+        ),
+        ("post", "/api/conversations/{id}/messages", post(messages::write::send)),
+        (
+            "get",
+            "/api/conversations/{id}/messages/{message}",
+            get(messages::one::get),
+        ),
+        (
+            "patch",
+            "/api/conversations/{id}/messages/{message}",
+            patch(messages::write::edit),
+        ),
+        (
+            "delete",
+            "/api/conversations/{id}/messages/{message}",
+            delete(messages::write::delete),
+        ),
+        (
+            "get",
+            "/api/conversations/{id}/messages/{message}/thread",
+            get(messages::one::thread),
+        ),
+        (
+            "get",
+            "/api/conversations/{id}/messages/{message}/readers",
+            get(messages::reading::readers),
+        ),
+        (
+            "put",
+            "/api/conversations/{id}/messages/{message}/reactions/{emoji}",
+            put(messages::reactions::add),
+        ),
+        (
+            "delete",
+            "/api/conversations/{id}/messages/{message}/reactions/{emoji}",
+            delete(messages::reactions::remove),
+        ),
+        (
+            "post",
+            "/api/conversations/{id}/read",
+            post(messages::reading::mark_read),
+        ),
+        ("get", "/api/search/messages", get(messages::search::search)),
         ("get", "/api/health", get(health::report)),
         ("get", "/api/health/live", get(health::live)),
         ("get", "/api/health/ready", get(health::ready)),

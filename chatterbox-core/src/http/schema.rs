@@ -59,8 +59,14 @@ schemas! {
     DisplayNameText => text(&limits::DISPLAY_NAME_CHARS),
     RoomNameText => text(&limits::ROOM_NAME_CHARS).pattern(Some("^[a-z0-9][a-z0-9-]{1,31}$")),
     RoomDescriptionText => string().max_length(Some(limits::ROOM_DESCRIPTION_CHARS_MAX)),
+    ContentText => text(&(1..=crate::domain::message::CONTENT_CHARS_MAX)),
+    ClientMessageIdText => text(&(1..=64)).description(Some("1 to 64 bytes without control characters.")),
 }
 
+/// What a message says.
+pub(super) struct ContentText;
+/// A client's own key of a message.
+pub(super) struct ClientMessageIdText;
 /// A username to register.
 pub(super) struct UsernameText;
 /// An email address.

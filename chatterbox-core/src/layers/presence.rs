@@ -69,6 +69,7 @@ impl Presences {
             | Effect::EndSessions { .. }
             | Effect::Enqueue(_)
             | Effect::Opened { .. }
+            | Effect::Read(_)
             | Effect::Audit { .. } => None,
         };
         // Sent under the lock, so that changes of one user stay in order.

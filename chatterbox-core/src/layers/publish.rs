@@ -14,6 +14,7 @@ use crate::error::Error;
 use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
 use crate::ids::{ConversationId, SessionId, UserId};
 use crate::log::Outgoing;
+use crate::views::event::MessageRef;
 use crate::views::{Names, Notifications, PublicUser};
 
 /// Tells sockets, here and on other nodes, what is not in a log, and closes those of ended sessions.
@@ -60,6 +61,13 @@ impl Publisher {
 /// A user's own event needs no look-up: it is told with what it carries.
 fn encode_for_user(signal: &UserSignal) -> Packet {
     match signal {
+        UserSignal::MessageHidden { conversation, message } => encode::event(
+            "message-hidden",
+            &MessageHidden {
+                conversation_id: *conversation,
+                message: *message,
+            },
+        ),
         UserSignal::UserBlocked(user_id) => encode::event("user-blocked", &Whom { user_id }),
         UserSignal::UserUnblocked(user_id) => encode::event("user-unblocked", &Whom { user_id }),
         UserSignal::ConversationCreated(created) => encode::event("conversation-created", &created.view()),
@@ -88,6 +96,14 @@ fn encode_for_user(signal: &UserSignal) -> Packet {
 #[serde(rename_all = "camelCase")]
 struct Whom<'a> {
     user_id: &'a UserId,
+}
+
+/// S-131.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct MessageHidden {
+    conversation_id: ConversationId,
+    message: MessageRef,
 }
 
 /// S-063.
@@ -149,7 +165,7 @@ impl Carry for Publisher {
                         outgoing.end_sessions(sessions.clone(), *reason);
                     }
                 }
-                Effect::Opened { .. } | Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+                Effect::Opened { .. } | Effect::Read(_) | Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
             }
         }
     }

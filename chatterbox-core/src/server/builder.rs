@@ -21,7 +21,7 @@ use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestP
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{
-    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, UserLimits, end_sessions,
+    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits, end_sessions,
 };
 use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly, settle_regularly};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
@@ -254,6 +254,7 @@ impl Builder {
             auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
             presences: Presences::start(ports.presence.clone(), node, ports.clock.clone(), &tasks),
+            receipts: Receipts::new(hub.clone(), log.outgoing.clone(), tasks.clone()),
             publisher: Publisher::new(hub.clone(), names.clone(), ports.clock.clone(), log.outgoing),
             enqueuer: Enqueuer::new(ports.queue.clone(), ports.clock.clone(), ports.ids.clone()),
         };

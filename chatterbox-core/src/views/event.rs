@@ -109,12 +109,22 @@ pub struct ReactionChanged<'a> {
 }
 
 /// A message by its names.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 pub struct MessageRef {
     /// Id.
     pub id: EntryId,
     /// Number.
     pub seq: Seq,
+}
+
+impl MessageRef {
+    /// Of this message.
+    pub fn of(entry: &Entry) -> MessageRef {
+        MessageRef {
+            id: entry.id,
+            seq: entry.seq,
+        }
+    }
 }
 
 /// `participant-added` (S-105). To the added one too, hence the settings of the conversation.

@@ -5,22 +5,35 @@ use quick_cache::sync::Cache;
 use tokio::time::Instant;
 
 use crate::app::Error;
-use crate::domain::conversation::{Conversation, RoomName};
+use crate::domain::conversation::{Conversation, Kind, RoomName};
 use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::{ConversationStore, StoreError};
 
-/// Rooms and memberships kept at hand.
+/// Rooms, shapes and memberships kept at hand.
 const ROOMS_KEPT: usize = 10_000;
+const SHAPES_KEPT: usize = 100_000;
 const MEMBERS_KEPT: usize = 200_000;
 
 /// For how long a membership that was read is believed. It ends at once for leaves on this node; this is for those on
 /// others. Bans don't depend on it: they are entries of the log.
 const MEMBERSHIP_BELIEVED: Duration = Duration::from_secs(1);
 
-/// Finds rooms by name and members of rooms without asking the store for every message.
+/// What never changes about a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Between these two; twice the same user for notes to self.
+    Direct(UserId, UserId),
+    /// A group.
+    Group,
+    /// A room.
+    Room,
+}
+
+/// Finds conversations and their members without asking the store for every message.
 pub struct Directory {
     store: Arc<dyn ConversationStore>,
     rooms: Cache<RoomName, ConversationId>,
+    shapes: Cache<ConversationId, Shape>,
     members: Cache<(ConversationId, UserId), Instant>,
 }
 
@@ -30,6 +43,7 @@ impl Directory {
         Directory {
             store,
             rooms: Cache::new(ROOMS_KEPT),
+            shapes: Cache::new(SHAPES_KEPT),
             members: Cache::new(MEMBERS_KEPT),
         }
     }
@@ -58,7 +72,31 @@ impl Directory {
             .ok_or(Error::NotFound("room"))
     }
 
-    /// Whether the user is a member of the room.
+    /// What a conversation is, if there is one of this id.
+    pub async fn shape(&self, id: ConversationId) -> Result<Option<Shape>, StoreError> {
+        if let Some(known) = self.shapes.get(&id) {
+            return Ok(Some(known));
+        }
+        let Some(conversation) = self.store.get(id).await? else {
+            return Ok(None);
+        };
+        let shape = match conversation.kind {
+            Kind::Room(_) => Shape::Room,
+            Kind::Group => Shape::Group,
+            Kind::Direct => {
+                let both = self.store.members(id, None, 2).await?;
+                match both.as_slice() {
+                    [one] => Shape::Direct(one.user, one.user),
+                    [one, other] => Shape::Direct(one.user, other.user),
+                    _ => return Err(StoreError::Corrupt(format!("direct conversation {id} lacks its members"))),
+                }
+            }
+        };
+        self.shapes.insert(id, shape);
+        Ok(Some(shape))
+    }
+
+    /// Whether the user is a member of the conversation. Of groups and direct conversations the log decides again.
     pub async fn is_member(&self, room: ConversationId, user: UserId) -> Result<bool, StoreError> {
         if let Some(read_at) = self.members.get(&(room, user))
             && read_at.elapsed() < MEMBERSHIP_BELIEVED
@@ -66,7 +104,7 @@ impl Directory {
             return Ok(true);
         }
         let asked_at = Instant::now();
-        let is_member = self.store.member(room, user).await?.is_some();
+        let is_member = self.store.member(room, user).await?.is_some_and(|row| row.is_in());
         if is_member {
             self.members.insert((room, user), asked_at);
         } else {

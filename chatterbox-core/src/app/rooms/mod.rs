@@ -4,6 +4,6 @@ mod directory;
 mod manage;
 mod membership;
 
-pub use directory::Directory;
+pub use directory::{Directory, Shape};
 pub use manage::{ArchiveRoom, CreateRoom, GetRoom, ListRooms, RoomArchived, RoomCreated, RoomList};
 pub use membership::{JoinRoom, LeaveRoom, RoomJoined, RoomLeft};

@@ -4,7 +4,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::complaint;
-use crate::app::messages::SendRoomMessage;
+use crate::app::messages::{
+    AddReaction, DeleteMessage, EditMessage, MarkRead, RemoveReaction, SendMessage, SendRoomMessage,
+};
 use crate::app::rooms::{JoinRoom, LeaveRoom};
 use crate::app::{Command, UseCase};
 use crate::engine::sio::{Event, NamespaceId};
@@ -56,7 +58,13 @@ type Parse = fn(Option<&str>) -> Result<Action, Error>;
 /// Every event there is. The ones that come most often stand first. `call` is for those whose payload is a command and
 /// whose ack is its reply.
 const EVENTS: &[(&str, Parse)] = &[
+    ("send-message", call::<SendMessage>),
     ("send-room-message", call::<SendRoomMessage>),
+    ("mark-read", call::<MarkRead>),
+    ("add-reaction", call::<AddReaction>),
+    ("remove-reaction", call::<RemoveReaction>),
+    ("edit-message", call::<EditMessage>),
+    ("delete-message", call::<DeleteMessage>),
     ("heartbeat", heartbeat),
     ("auth", authenticate),
     ("join-room", |json| parse(json).map(Action::JoinRoom)),

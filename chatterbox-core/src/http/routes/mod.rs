@@ -2,5 +2,6 @@
 
 pub(super) mod auth;
 pub(super) mod health;
+pub(super) mod messages;
 pub(super) mod rooms;
 pub(super) mod users;

@@ -1,15 +1,11 @@
 //! `/api/rooms`: S-074 to S-077.
 
-mod history;
-
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
-
-pub(in crate::http) use history::{__path_messages, messages};
 
 use crate::app::rooms::{CreateRoom, GetRoom, ListRooms, RoomList};
 use crate::domain::conversation::RoomName;
@@ -172,6 +168,6 @@ pub(in crate::http) async fn one(
 }
 
 /// The name in the path, decoded once; what does not decode names no room.
-fn decoded(name: Result<Path<String>, PathRejection>) -> Result<String, Error> {
+pub(super) fn decoded(name: Result<Path<String>, PathRejection>) -> Result<String, Error> {
     name.map(|Path(name)| name).map_err(|_| Error::NotFound("room"))
 }

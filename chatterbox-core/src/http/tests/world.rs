@@ -21,7 +21,7 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Body, Health, HealthCheck, RestApi, RestParts};
 use crate::hub::Hub;
 use crate::ids::{NodeId, SessionId, UserId};
-use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, UserLimits};
+use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits};
 use crate::log::{Announcer, Deliveries, Encoder, Log};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::rate_limit::Quota;
@@ -128,6 +128,7 @@ impl World {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
             presences: Presences::start(Arc::new(MemoryPresence::new(100)), node, clock.clone(), &tasks),
+            receipts: Receipts::new(hub.clone(), None, tasks.clone()),
             publisher: Publisher::new(hub, names, clock.clone(), None),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),
         };
@@ -226,10 +227,7 @@ impl World {
             let send = SendRoomMessage {
                 room_name: room.to_owned(),
                 content,
-                client_message_id: None,
-                attachments: Vec::new(),
-                reply_to: None,
-                mentions: Vec::new(),
+                ..SendRoomMessage::default()
             };
             self.stack.call(actor, send).await.unwrap();
         }

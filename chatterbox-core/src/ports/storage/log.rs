@@ -153,6 +153,16 @@ pub trait ConversationLog: Send + Sync {
     /// One entry of a conversation by id.
     async fn get(&self, conversation: ConversationId, id: EntryId) -> Result<Option<Entry>, StoreError>;
 
+    /// Several entries of a conversation by id (at most 1,000, each once), in any order; those that exist. Stores that
+    /// can do it in one question do.
+    async fn get_many(&self, conversation: ConversationId, ids: &[EntryId]) -> Result<Vec<Entry>, StoreError> {
+        let mut found = Vec::new();
+        for id in ids {
+            found.extend(self.get(conversation, *id).await?);
+        }
+        Ok(found)
+    }
+
     /// The entry that this sender made under this key.
     async fn by_client_message_id(
         &self,

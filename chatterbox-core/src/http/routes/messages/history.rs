@@ -1,12 +1,11 @@
-use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, RawQuery, State};
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::decoded;
-use crate::app::messages::{MessagePage, Page, Position, RoomHistory};
+use super::Parts;
+use crate::app::messages::{ConversationHistory, MessagePage, Page, Position, RoomHistory};
 use crate::domain::conversation::RoomName;
 use crate::domain::entry::Seq;
 use crate::domain::rule::Rule;
@@ -16,7 +15,9 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::Problems;
 use crate::http::json::answer;
 use crate::http::page::Query;
+use crate::http::routes::rooms;
 use crate::http::state::RestState;
+use crate::ids::ConversationId;
 use crate::views::MessageView;
 
 /// A page of messages, ascending. It goes on towards older messages, unless it was asked for with `after`.
@@ -49,7 +50,7 @@ enum Direction {
 /// A room's messages, also before joining it (S-077, S-070): the newest page, or the one that one of `before`, `after`,
 /// `around`, `cursor` and `page` names.
 #[utoipa::path(
-    get, path = "/api/rooms/{name}/messages", tag = "rooms",
+    get, path = "/api/rooms/{name}/messages", tag = "messages",
     params(
         ("name" = String, Path, description = "The room's name, in any case"),
         ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
@@ -67,15 +68,97 @@ enum Direction {
     ),
     security(("bearer" = []))
 )]
-pub(in crate::http) async fn messages(
+pub(in crate::http) async fn of_room(
     State(state): State<RestState>,
     user: User,
-    name: Result<Path<String>, PathRejection>,
+    name: Parts<String>,
     RawQuery(query): RawQuery,
 ) -> Result<Response, ApiError> {
-    let room_name = decoded(name)?;
-    let list = list_of(&room_name)?;
-    let query = Query::parse(query.as_deref());
+    let source = Source::Room(rooms::decoded(name)?);
+    page_of(&state, user, &source, query.as_deref()).await
+}
+
+/// A conversation's messages (S-070): the newest page, or the one that one of `before`, `after`, `around`, `cursor` and
+/// `page` names.
+#[utoipa::path(
+    get, path = "/api/conversations/{id}/messages", tag = "messages",
+    params(
+        ("id" = ConversationId, Path, description = "Which conversation"),
+        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
+        ("before" = Option<String>, Query, description = "Those below this seq or message id"),
+        ("after" = Option<String>, Query, description = "Those above this seq or message id; 0 is the beginning"),
+        ("around" = Option<String>, Query, description = "Those on both sides of this seq or message id"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` or `prevCursor` of another page"),
+        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, from the newest"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = History<'_>),
+        (status = 400, description = "`VALIDATION`, `INVALID_ID` or `INVALID_CURSOR`", body = ErrorBody),
+        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
+        (status = 404, description = "`NOT_FOUND`", body = ErrorBody),
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn of_conversation(
+    State(state): State<RestState>,
+    user: User,
+    id: Parts<String>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    let source = Source::Conversation(id.ok_or(Error::InvalidId("conversationId"))?);
+    page_of(&state, user, &source, query.as_deref()).await
+}
+
+/// Whose messages are read.
+enum Source {
+    Room(String),
+    Conversation(ConversationId),
+}
+
+impl Source {
+    /// The list that its cursors belong to. Names of rooms never go to another room.
+    fn list(&self) -> Result<String, Error> {
+        match self {
+            Source::Room(name) => {
+                let name = RoomName::look_up(name).ok_or(Error::NotFound("room"))?;
+                Ok(format!("history {name}"))
+            }
+            Source::Conversation(id) => Ok(format!("history {id}")),
+        }
+    }
+
+    async fn read(&self, state: &RestState, user: User, page: Page, limit: usize) -> Result<MessagePage, Error> {
+        match self {
+            Source::Room(name) => {
+                let history = RoomHistory {
+                    room_name: name.clone(),
+                    page,
+                    limit,
+                };
+                state.stack.run_as::<RoomHistory>(user.call(history)).await
+            }
+            Source::Conversation(id) => {
+                let history = ConversationHistory {
+                    conversation_id: id.to_string(),
+                    page,
+                    limit,
+                };
+                let page = state.stack.run_as::<ConversationHistory>(user.call(history)).await?;
+                Ok(page.0)
+            }
+        }
+    }
+}
+
+async fn page_of(
+    state: &RestState,
+    user: User,
+    source: &Source,
+    query: Option<&str>,
+) -> Result<Response, ApiError> {
+    let list = source.list()?;
+    let query = Query::parse(query);
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
     let number = query.page(&mut problems);
@@ -87,32 +170,32 @@ pub(in crate::http) async fn messages(
         problems.add("cursor", Rule::Ambiguous);
     }
     problems.check()?;
-    let page = match (places, cursor, number) {
-        ([Some(before), ..], ..) => Page::Before(position("before", before)?),
-        ([_, Some(after), _], ..) => Page::After(position("after", after)?),
-        ([.., Some(around)], ..) => Page::Around(position("around", around)?),
-        ([None, None, None], Some(cursor), _) => open(&state, &list, cursor)?,
-        ([None, None, None], None, Some(number)) => numbered(&state, user, &room_name, number, limit).await?,
-        ([None, None, None], None, None) => Page::Newest,
+    let page = match (places, cursor) {
+        ([Some(before), ..], _) => Page::Before(position("before", before)?),
+        ([_, Some(after), _], _) => Page::After(position("after", after)?),
+        ([.., Some(around)], _) => Page::Around(position("around", around)?),
+        ([None, None, None], Some(cursor)) => open(state, &list, cursor)?,
+        ([None, None, None], None) => Page::Newest,
     };
-    let history = RoomHistory {
-        room_name,
-        page,
-        limit,
-    };
-    let found = state.stack.run_as::<RoomHistory>(user.call(history)).await?;
     let direction = match page {
         Page::After(_) => Direction::Newer,
         Page::Newest | Page::Before(_) | Page::Around(_) => Direction::Older,
     };
-    answer(StatusCode::OK, &to_history(&state, &list, &found, direction))
+    let mut found = source.read(state, user, page, limit).await?;
+    // Page numbers are for older clients, and few: what lies before is read over.
+    for _ in 1..number.unwrap_or(1) {
+        // Below the first entry there is nothing.
+        let before = found.first().filter(|_| found.has_more_before).unwrap_or(Seq(1));
+        found = source.read(state, user, Page::Before(Position::Seq(before)), limit).await?;
+    }
+    answer(StatusCode::OK, &to_history(state, &list, &found, direction))
 }
 
 fn to_history<'a>(state: &RestState, list: &str, page: &'a MessagePage, direction: Direction) -> History<'a> {
-    let older = page.entries.first().filter(|_| page.has_more_before);
-    let newer = page.entries.last().filter(|_| page.has_more_after);
-    let older = older.map(|entry| seal(state, list, Direction::Older, entry.seq));
-    let newer = newer.map(|entry| seal(state, list, Direction::Newer, entry.seq));
+    let older = page.first().filter(|_| page.has_more_before);
+    let newer = page.last().filter(|_| page.has_more_after);
+    let older = older.map(|seq| seal(state, list, Direction::Older, seq));
+    let newer = newer.map(|seq| seal(state, list, Direction::Newer, seq));
     let (next_cursor, prev_cursor, has_more) = match direction {
         Direction::Older => (older, newer, page.has_more_before),
         Direction::Newer => (newer, older, page.has_more_after),
@@ -126,12 +209,6 @@ fn to_history<'a>(state: &RestState, list: &str, page: &'a MessagePage, directio
         has_more_before: page.has_more_before,
         has_more_after: page.has_more_after,
     }
-}
-
-/// The list that a room's cursors belong to. Names never go to another room.
-fn list_of(room_name: &str) -> Result<String, Error> {
-    let name = RoomName::look_up(room_name).ok_or(Error::NotFound("room"))?;
-    Ok(format!("history {name}"))
 }
 
 fn seal(state: &RestState, list: &str, direction: Direction, seq: Seq) -> String {
@@ -164,24 +241,4 @@ fn position(name: &'static str, text: &str) -> Result<Position, Error> {
         return Err(Error::InvalidId(name));
     }
     Ok(Position::Seq(Seq(text.parse().unwrap_or(u32::MAX))))
-}
-
-/// The place of a page that is counted from the newest: seqs are dense, so no page before it is read.
-async fn numbered(
-    state: &RestState,
-    user: User,
-    room_name: &str,
-    number: usize,
-    limit: usize,
-) -> Result<Page, Error> {
-    let newest = RoomHistory {
-        room_name: room_name.to_owned(),
-        page: Page::Newest,
-        limit: 1,
-    };
-    let newest = state.stack.run_as::<RoomHistory>(user.call(newest)).await?;
-    let head = newest.entries.last().map_or(0, |entry| entry.seq.0);
-    let skipped = u32::try_from((number - 1) * limit).unwrap_or(u32::MAX);
-    let before = head.saturating_add(1).saturating_sub(skipped);
-    Ok(Page::Before(Position::Seq(Seq(before))))
 }

@@ -1,0 +1,51 @@
+//! Messages of conversations: `/api/conversations/{id}/messages` and what is below, `/api/conversations/{id}/read`,
+//! `/api/rooms/{name}/messages`, `/api/search/messages` (S-070, S-073, S-077, S-129 to S-133, S-138).
+
+pub(in crate::http) mod history;
+pub(in crate::http) mod one;
+pub(in crate::http) mod reactions;
+pub(in crate::http) mod reading;
+pub(in crate::http) mod search;
+pub(in crate::http) mod write;
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::response::Response;
+use http::StatusCode;
+
+use crate::app::messages::{GetMessage, MessageFound};
+use crate::error::Error;
+use crate::http::auth::User;
+use crate::http::error::ApiError;
+use crate::http::json::answer;
+use crate::http::state::RestState;
+
+/// A path whose parts may not even be texts.
+type Parts<T> = Result<Path<T>, PathRejection>;
+
+/// The id of a conversation and of a message in it, as texts: use cases know what an id is.
+fn ids(parts: Parts<(String, String)>) -> Result<(String, String), Error> {
+    parts.map(|Path(ids)| ids).map_err(|_| Error::InvalidId("messageId"))
+}
+
+/// The message as it stands now.
+async fn current(
+    state: &RestState,
+    user: User,
+    (conversation_id, message_id): (String, String),
+) -> Result<MessageFound, Error> {
+    let get = GetMessage {
+        conversation_id,
+        message_id,
+    };
+    state.stack.run_as::<GetMessage>(user.call(get)).await
+}
+
+/// The same, as an answer.
+async fn answer_current(
+    state: &RestState,
+    user: User,
+    ids: (String, String),
+) -> Result<Response, ApiError> {
+    answer(StatusCode::OK, &current(state, user, ids).await?)
+}

@@ -1,0 +1,136 @@
+use axum::extract::{Path, RawQuery, State};
+use axum::response::Response;
+use http::StatusCode;
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{Parts, ids};
+use crate::app::messages::{IdList, ListReaders, MarkRead, ReadMarked, Reader};
+use crate::domain::entry::Seq;
+use crate::domain::limits::READ_IDS_MAX;
+use crate::domain::rule::Rule;
+use crate::error::Error;
+use crate::http::auth::User;
+use crate::http::error::{ApiError, ErrorBody};
+use crate::http::field::{Problems, Text};
+use crate::http::json::{MaybeJson, answer};
+use crate::http::page::{Page, Query};
+use crate::http::state::RestState;
+use crate::http::texts::Texts;
+use crate::ids::{ConversationId, EntryId, UserId};
+
+/// How far one has read; the newest entry if nothing is named.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(in crate::http) struct ReadBody {
+    /// Up to this number; beyond the newest is the newest.
+    #[serde(default)]
+    #[schema(value_type = Option<Seq>)]
+    up_to_seq: Option<serde_json::Value>,
+    /// Up to this message.
+    #[serde(default)]
+    #[schema(value_type = Option<EntryId>)]
+    up_to_message_id: Text,
+    /// Up to the newest of these messages of others; at most 500.
+    #[serde(default)]
+    #[schema(value_type = Option<Vec<EntryId>>)]
+    message_ids: Texts<READ_IDS_MAX>,
+}
+
+/// Say how far one has read (S-073). The pointer never moves back.
+#[utoipa::path(
+    post, path = "/api/conversations/{id}/read", tag = "messages", request_body = Option<ReadBody>,
+    params(("id" = ConversationId, Path, description = "Which conversation")),
+    responses(
+        (status = 200, description = "Where the pointer stands", body = ReadMarked),
+        (status = 400, description = "`VALIDATION`: also a message of another conversation; `INVALID_ID`", body = ErrorBody),
+        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
+        (status = 404, description = "`NOT_FOUND`", body = ErrorBody),
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn mark_read(
+    State(state): State<RestState>,
+    user: User,
+    id: Parts<String>,
+    MaybeJson(body): MaybeJson<ReadBody>,
+) -> Result<Response, ApiError> {
+    let Path(conversation_id) = id.map_err(|_| Error::InvalidId("conversationId"))?;
+    let body = body.unwrap_or_default();
+    let mut problems = Problems::default();
+    let up_to_seq = body.up_to_seq.filter(|value| !value.is_null());
+    let seq = up_to_seq.as_ref().and_then(serde_json::Value::as_u64);
+    if up_to_seq.is_some() && seq.is_none() {
+        problems.add("upToSeq", Rule::Type("whole number, at least 0"));
+    }
+    let up_to_message_id = problems.optional("upToMessageId", body.up_to_message_id);
+    let message_ids = body.message_ids.optional("messageIds", &mut problems);
+    problems.check()?;
+    let read = MarkRead {
+        conversation_id,
+        message_ids: message_ids.map(IdList::new).transpose()?,
+        up_to_seq: seq,
+        up_to_message_id,
+    };
+    let marked = state.stack.run_as::<MarkRead>(user.call(read)).await?;
+    answer(StatusCode::OK, &marked)
+}
+
+/// Who has read a message (S-108), in order of id; a page may be short and not the last.
+#[utoipa::path(
+    get, path = "/api/conversations/{id}/messages/{message}/readers", tag = "messages",
+    params(
+        ("id" = ConversationId, Path, description = "Which conversation"),
+        ("message" = EntryId, Path, description = "Which message"),
+        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
+        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+    ),
+    responses(
+        (status = 200, description = "A page", body = Page<Reader>),
+        (status = 400, description = "`VALIDATION`, `INVALID_ID` or `INVALID_CURSOR`", body = ErrorBody),
+        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
+        (status = 403, description = "`FORBIDDEN`: who hides what they have read sees nobody's", body = ErrorBody),
+        (status = 404, description = "`NOT_FOUND`", body = ErrorBody),
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn readers(
+    State(state): State<RestState>,
+    user: User,
+    parts: Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Result<Response, ApiError> {
+    let (conversation_id, message_id) = ids(parts)?;
+    let query = Query::parse(query.as_deref());
+    let mut problems = Problems::default();
+    let limit = query.limit(&mut problems);
+    let cursor = query.one("cursor", &mut problems);
+    problems.check()?;
+    let list = format!(
+        "readers {} {}",
+        conversation_id.to_ascii_lowercase(),
+        message_id.to_ascii_lowercase()
+    );
+    let after = cursor.map(|cursor| open(&state, &list, cursor)).transpose()?;
+    let readers = ListReaders {
+        conversation_id,
+        message_id,
+        after,
+        limit,
+    };
+    let found = state.stack.run_as::<ListReaders>(user.call(readers)).await?;
+    let page = Page {
+        limit: found.limit,
+        next_cursor: found.next.map(|user| state.cursors.seal(&list, user.as_bytes())),
+        prev_cursor: None,
+        has_more: found.next.is_some(),
+        items: found.items,
+    };
+    answer(StatusCode::OK, &page)
+}
+
+fn open(state: &RestState, list: &str, cursor: &str) -> Result<UserId, Error> {
+    let position = state.cursors.open(list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let bytes = <[u8; 12]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
+    Ok(UserId::from_bytes(bytes))
+}
