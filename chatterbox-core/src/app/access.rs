@@ -44,3 +44,8 @@ pub async fn is_server_admin(app: &App, user: UserId) -> Result<bool, Error> {
 pub fn conversation_id(text: &str) -> Result<ConversationId, Error> {
     text.parse().map_err(|_| Error::InvalidId("conversationId"))
 }
+
+/// The id of a user as clients write it.
+pub fn user_id(text: &str) -> Result<UserId, Error> {
+    text.parse().map_err(|_| Error::InvalidId("userId"))
+}

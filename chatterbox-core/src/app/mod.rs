@@ -8,7 +8,6 @@ pub mod access;
 pub mod accounts;
 pub mod call;
 pub mod conversations;
-pub mod input;
 pub mod jobs;
 pub mod messages;
 pub mod outcome;

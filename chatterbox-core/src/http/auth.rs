@@ -12,6 +12,7 @@ use crate::app::accounts::LiveSessions;
 use crate::app::{Actor, Call, Command};
 use crate::auth::Principal;
 use crate::error::Error;
+use crate::ids::UserId;
 
 /// What a request says about its sender, found out once and put into its extensions.
 #[derive(Debug, Clone, Copy)]
@@ -112,6 +113,11 @@ impl Caller {
 }
 
 impl User {
+    /// Who.
+    pub(super) fn id(self) -> UserId {
+        self.0.user
+    }
+
     /// A call in the user's name.
     pub(super) fn call(self, command: impl Into<Command>) -> Call {
         Call::new(Actor::User(self.0), command).from_address(self.1.0)

@@ -3,21 +3,82 @@
 //! A field never fails to parse, so a body that is JSON but of the wrong shape is answered with the names of its fields
 //! (SPEC.md section 1), and an object where a string belongs goes no further than this file (THREATS.md E1).
 
+use std::marker::PhantomData;
+
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use crate::domain::rule::Rule;
 use crate::error::{Error, FieldError};
 
-/// A field that holds a text.
+/// A field that holds a `T`.
 #[derive(Clone, PartialEq, Eq, Default)]
-pub(super) enum Text {
+pub(super) enum Field<T> {
     /// Not there, or null.
     #[default]
     Missing,
     /// Something else.
     WrongType,
-    /// The text.
-    Is(String),
+    /// The value.
+    Is(T),
+}
+
+/// A field that holds a text.
+pub(super) type Text = Field<String>;
+/// A field that holds `true` or `false`.
+pub(super) type Flag = Field<bool>;
+/// A field that holds a whole number that is not negative.
+pub(super) type Number = Field<u64>;
+
+/// What a field can hold, each from the one JSON type that belongs there.
+pub(super) trait Value: Sized {
+    /// The type, as clients are told.
+    const TYPE: &'static str;
+
+    fn from_text(_: &str) -> Option<Self> {
+        None
+    }
+
+    fn from_flag(_: bool) -> Option<Self> {
+        None
+    }
+
+    fn from_number(_: u64) -> Option<Self> {
+        None
+    }
+
+    fn from_object<'de, A: MapAccess<'de>>(mut entries: A) -> Result<Option<Self>, A::Error> {
+        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(None)
+    }
+}
+
+impl Value for String {
+    const TYPE: &'static str = "string";
+
+    fn from_text(text: &str) -> Option<String> {
+        Some(text.to_owned())
+    }
+}
+
+impl Value for bool {
+    const TYPE: &'static str = "boolean";
+
+    fn from_flag(flag: bool) -> Option<bool> {
+        Some(flag)
+    }
+}
+
+impl Value for u64 {
+    const TYPE: &'static str = "whole number";
+
+    fn from_number(number: u64) -> Option<u64> {
+        Some(number)
+    }
+}
+
+/// For a field whose `null` means something else than its absence: `None` if it is absent.
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
 }
 
 /// What is wrong with a body or a query, field by field.
@@ -29,24 +90,39 @@ impl Problems {
         self.0.push((field, rule));
     }
 
-    /// The text of a field that must be there.
-    pub(super) fn required(&mut self, field: &'static str, text: Text) -> Option<String> {
-        if text == Text::Missing {
+    /// The value of a field that must be there.
+    pub(super) fn required<T: Value>(&mut self, field: &'static str, value: Field<T>) -> Option<T> {
+        if matches!(value, Field::Missing) {
             self.add(field, Rule::Required);
         }
-        self.optional(field, text)
+        self.optional(field, value)
     }
 
-    /// The text of a field that may be missing or null.
-    pub(super) fn optional(&mut self, field: &'static str, text: Text) -> Option<String> {
-        match text {
-            Text::Missing => None,
-            Text::WrongType => {
-                self.add(field, Rule::Type("string"));
+    /// The value of a field that may be missing or null.
+    pub(super) fn optional<T: Value>(&mut self, field: &'static str, value: Field<T>) -> Option<T> {
+        match value {
+            Field::Missing => None,
+            Field::WrongType => {
+                self.add(field, Rule::Type(T::TYPE));
                 None
             }
-            Text::Is(text) => Some(text),
+            Field::Is(value) => Some(value),
         }
+    }
+
+    /// One of a few words, as `read` understands them.
+    pub(super) fn word<T>(
+        &mut self,
+        field: &'static str,
+        text: Text,
+        read: impl FnOnce(&str) -> Option<T>,
+    ) -> Option<T> {
+        let text = self.optional(field, text)?;
+        let word = read(&text);
+        if word.is_none() {
+            self.add(field, Rule::Format);
+        }
+        word
     }
 
     /// The refusal, if anything is wrong.
@@ -62,57 +138,52 @@ impl Problems {
     }
 }
 
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
+impl<'de, T: Value> Deserialize<'de> for Field<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Field<T>, D::Error> {
+        deserializer.deserialize_any(FieldVisitor(PhantomData))
     }
 }
 
-struct TextVisitor;
+struct FieldVisitor<T>(PhantomData<T>);
 
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text;
+impl<'de, T: Value> Visitor<'de> for FieldVisitor<T> {
+    type Value = Field<T>;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("anything")
     }
 
-    fn visit_str<E>(self, text: &str) -> Result<Text, E> {
-        Ok(Text::Is(text.to_owned()))
+    fn visit_str<E>(self, text: &str) -> Result<Field<T>, E> {
+        Ok(T::from_text(text).map_or(Field::WrongType, Field::Is))
     }
 
-    fn visit_string<E>(self, text: String) -> Result<Text, E> {
-        Ok(Text::Is(text))
+    fn visit_unit<E>(self) -> Result<Field<T>, E> {
+        Ok(Field::Missing)
     }
 
-    fn visit_unit<E>(self) -> Result<Text, E> {
-        Ok(Text::Missing)
+    fn visit_bool<E>(self, flag: bool) -> Result<Field<T>, E> {
+        Ok(T::from_flag(flag).map_or(Field::WrongType, Field::Is))
     }
 
-    fn visit_bool<E>(self, _: bool) -> Result<Text, E> {
-        Ok(Text::WrongType)
+    fn visit_i64<E>(self, _: i64) -> Result<Field<T>, E> {
+        Ok(Field::WrongType)
     }
 
-    fn visit_i64<E>(self, _: i64) -> Result<Text, E> {
-        Ok(Text::WrongType)
+    fn visit_u64<E>(self, number: u64) -> Result<Field<T>, E> {
+        Ok(T::from_number(number).map_or(Field::WrongType, Field::Is))
     }
 
-    fn visit_u64<E>(self, _: u64) -> Result<Text, E> {
-        Ok(Text::WrongType)
+    fn visit_f64<E>(self, _: f64) -> Result<Field<T>, E> {
+        Ok(Field::WrongType)
     }
 
-    fn visit_f64<E>(self, _: f64) -> Result<Text, E> {
-        Ok(Text::WrongType)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Text, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<T>, A::Error> {
         while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Text::WrongType)
+        Ok(Field::WrongType)
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Text, A::Error> {
-        while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::WrongType)
+    fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Field<T>, A::Error> {
+        Ok(T::from_object(entries)?.map_or(Field::WrongType, Field::Is))
     }
 }
 

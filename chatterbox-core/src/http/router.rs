@@ -6,7 +6,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::routes::{auth, health, messages, rooms, users};
+use super::routes::{auth, conversations, health, messages, rooms, users};
 use super::state::RestState;
 use super::{openapi, pipeline};
 
@@ -70,6 +70,26 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
             post(messages::reading::mark_read),
         ),
         ("get", "/api/search/messages", get(messages::search::search)),
+        ("get", "/api/conversations", get(conversations::list)),
+        ("post", "/api/conversations/direct", post(conversations::direct)),
+        ("post", "/api/conversations/group", post(conversations::group)),
+        ("get", "/api/conversations/{id}", get(conversations::one)),
+        ("put", "/api/conversations/{id}", put(conversations::update)),
+        ("delete", "/api/conversations/{id}", delete(conversations::close)),
+        ("get", "/api/conversations/{id}/participants", get(conversations::participants)),
+        ("post", "/api/conversations/{id}/participants", post(conversations::add)),
+        ("delete", "/api/conversations/{id}/participants/{userId}", delete(conversations::remove)),
+        ("put", "/api/conversations/{id}/participants/{userId}/role", put(conversations::set_role)),
+        ("post", "/api/conversations/{id}/join", post(conversations::join)),
+        ("post", "/api/conversations/{id}/leave", post(conversations::leave)),
+        ("put", "/api/conversations/{id}/bans/{userId}", put(conversations::ban)),
+        ("delete", "/api/conversations/{id}/bans/{userId}", delete(conversations::unban)),
+        ("post", "/api/conversations/{id}/invites", post(conversations::create_invite)),
+        ("delete", "/api/conversations/{id}/invites", delete(conversations::revoke_invites)),
+        ("get", "/api/invites/{token}", get(conversations::look_at_invite)),
+        ("put", "/api/conversations/{id}/hidden", put(conversations::set_hidden)),
+        ("put", "/api/conversations/{id}/notifications", put(conversations::set_notifications)),
+        ("delete", "/api/rooms/{name}", delete(rooms::close)),
         ("get", "/api/health", get(health::report)),
         ("get", "/api/health/live", get(health::live)),
         ("get", "/api/health/ready", get(health::ready)),

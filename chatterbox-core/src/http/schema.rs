@@ -58,6 +58,7 @@ schemas! {
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))),
     DisplayNameText => text(&limits::DISPLAY_NAME_CHARS),
     RoomNameText => text(&limits::ROOM_NAME_CHARS).pattern(Some("^[a-z0-9][a-z0-9-]{1,31}$")),
+    TitleText => text(&limits::TITLE_CHARS),
     RoomDescriptionText => string().max_length(Some(limits::ROOM_DESCRIPTION_CHARS_MAX)),
     ContentText => text(&(1..=crate::domain::message::CONTENT_CHARS_MAX)),
     ClientMessageIdText => text(&(1..=64)).description(Some("1 to 64 bytes without control characters.")),
@@ -79,5 +80,7 @@ pub(super) struct PasswordAttempt;
 pub(super) struct DisplayNameText;
 /// A room's name.
 pub(super) struct RoomNameText;
-/// What a room is about.
+/// A group's title.
+pub(super) struct TitleText;
+/// What a conversation is about.
 pub(super) struct RoomDescriptionText;

@@ -2,8 +2,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::{Manager, managed, not_direct};
-use crate::app::access::conversation_id;
-use crate::app::input::user_id;
+use crate::app::access::{conversation_id, user_id};
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::change::{Ban, Change};
 use crate::domain::conversation::Role;

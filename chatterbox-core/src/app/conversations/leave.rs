@@ -2,8 +2,7 @@ use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
 use super::{Manager, group_only, managed};
-use crate::app::access::conversation_id;
-use crate::app::input::user_id;
+use crate::app::access::{conversation_id, user_id};
 use crate::app::rooms::LeaveRoom;
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::change::{Leave, LeaveReason, RoleChange, SettingsChange};

@@ -5,13 +5,13 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Manager, group_only, managed};
-use crate::app::access::conversation_id;
-use crate::app::input::{IdTexts, user_id};
+use crate::app::access::{conversation_id, user_id};
+use crate::app::messages::IdList;
 use crate::app::{App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::Join;
 use crate::domain::conversation::Role;
 use crate::domain::entry::EntryKind;
-use crate::domain::limits::PARTICIPANTS_PER_CALL_MAX;
+use crate::domain::limits::{IDS_PER_CALL_MAX, PARTICIPANTS_PER_CALL_MAX};
 use crate::domain::rights::Right;
 use crate::domain::standing::Standing;
 use crate::ids::{EntryId, UserId};
@@ -28,7 +28,7 @@ pub struct AddMembers {
     pub user_id: Option<String>,
     /// or some.
     #[serde(default)]
-    pub user_ids: Option<IdTexts>,
+    pub user_ids: Option<IdList<IDS_PER_CALL_MAX>>,
 }
 
 /// What became of each of them.
@@ -140,7 +140,7 @@ impl AddMembers {
             (None, None) => Err(Error::invalid("userId", "required, or userIds")),
             (Some(one), None) => Ok((vec![user_id(one)?], true)),
             (None, Some(some)) => {
-                let users = some.users("userIds")?;
+                let users = some.parse::<UserId>("userIds")?;
                 if (1..=PARTICIPANTS_PER_CALL_MAX).contains(&users.len()) {
                     Ok((users, false))
                 } else {

@@ -28,7 +28,7 @@ pub use members::{AddMembers, Added, MembersAdded, Refused};
 pub use open::{CreateGroup, DirectOpened, GroupCreated, OpenDirect};
 pub use own::{HiddenSet, NotificationsSaved, SetHidden, SetNotifications};
 pub use roles::{GroupRole, RoleSet, SetRole};
-pub use settings::{CloseConversation, ConversationClosed, SettingsSaved, UpdateConversation};
+pub use settings::{CloseConversation, ConversationClosed, SettingsSaved, UpdateConversation, settings_version};
 
 use super::access;
 use super::{App, Error};

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 
 use super::item;
 use super::members::{Refused, blocked_with};
-use crate::app::input::{IdTexts, user_id};
+use crate::app::access::user_id;
+use crate::app::messages::IdList;
 use crate::app::{App, Caller, Cost, Effect, Error, FieldError, Outcome, UseCase, UserSignal};
 use crate::domain::conversation::{self, Conversation, History, Member, NewDirect, NewGroup, Role, Visibility};
 use crate::domain::entry::Seq;
-use crate::domain::limits::{IDEMPOTENCY_KEY_BYTES_MAX, PARTICIPANTS_SHOWN};
+use crate::domain::limits::{IDEMPOTENCY_KEY_BYTES_MAX, IDS_PER_CALL_MAX, PARTICIPANTS_SHOWN};
 use crate::ids::{ConversationId, UserId};
 use crate::views::{ConversationCreated, ConversationItem};
 
@@ -95,7 +96,7 @@ pub struct CreateGroup {
     pub name: String,
     /// The other first members; who is named twice, or is the caller, is no matter.
     #[serde(default)]
-    pub participant_ids: IdTexts,
+    pub participant_ids: IdList<IDS_PER_CALL_MAX>,
     /// What it is about.
     #[serde(default)]
     pub description: Option<String>,
@@ -182,7 +183,7 @@ impl CreateGroup {
         let (Ok(title), Ok(description), true) = (title, description, wrong.is_empty()) else {
             return Err(Error::Validation(wrong));
         };
-        let mut named = self.participant_ids.users("participantIds")?;
+        let mut named = self.participant_ids.parse::<UserId>("participantIds")?;
         named.retain(|user| *user != creator);
         if named.len() as u64 >= app.quotas.group_members_max {
             return Err(Error::GroupFull);

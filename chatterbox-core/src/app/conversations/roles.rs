@@ -3,8 +3,7 @@ use smallvec::smallvec;
 use utoipa::ToSchema;
 
 use super::{Manager, group_only, managed};
-use crate::app::access::conversation_id;
-use crate::app::input::user_id;
+use crate::app::access::{conversation_id, user_id};
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::change::RoleChange;
 use crate::domain::conversation::Role;

@@ -59,7 +59,7 @@ impl Serialize for SettingsSaved {
 }
 
 /// Names the settings as they are: equal for equal settings, on every node.
-pub fn version(conversation: &Conversation) -> String {
+pub fn settings_version(conversation: &Conversation) -> String {
     let json = serde_json::to_vec(&SettingsView::new(conversation)).expect("settings have texts for keys");
     crate::auth::hex(&digest::digest(&digest::SHA256, &json).as_ref()[..8])
 }
@@ -145,7 +145,7 @@ fn decide(
 ) -> Result<Decided, Error> {
     by.check(&state.standing, Right::Configure)?;
     let conversation = state.conversation();
-    if if_version.is_some_and(|wanted| version(conversation) != wanted) {
+    if if_version.is_some_and(|wanted| settings_version(conversation) != wanted) {
         return Err(Error::Outdated);
     }
     let change = news(change, conversation);

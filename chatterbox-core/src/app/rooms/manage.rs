@@ -1,5 +1,6 @@
 use serde::{Deserialize, Serialize};
 
+use crate::app::access::is_server_admin;
 use crate::app::{Actor, App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::SettingsChange;
 use crate::domain::conversation::{self, NewRoom, RoomName, RoomSummary};
@@ -137,7 +138,7 @@ impl UseCase for GetRoom {
     }
 }
 
-/// Closes a room for good: readable, but nothing is added. For operators.
+/// Closes a room for good: readable, but nothing is added (S-137). For operators and server admins.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct ArchiveRoom {
@@ -158,11 +159,16 @@ impl UseCase for ArchiveRoom {
     const SEVERAL_STEPS: bool = true;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomArchived>, Error> {
-        by.actor.operator()?;
+        let by = match by.actor {
+            Actor::User(principal) if is_server_admin(app, principal.user).await? => principal.user,
+            Actor::User(_) => return Err(Error::Forbidden("only administrators of the server close rooms")),
+            Actor::Operator => UserId::SERVER,
+            Actor::Nobody => return Err(Error::Unauthenticated("log in first")),
+        };
         let id = app.rooms.id_of(&self.name).await?;
         let posted = app.log.submit(
             id,
-            Proposal::new(EntryId::new(&*app.ids), UserId::SERVER, |state| {
+            Proposal::new(EntryId::new(&*app.ids), by, |state| {
                 if state.conversation().archived {
                     return Err(Error::Gone("the room is closed"));
                 }

@@ -4,6 +4,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::complaint;
+use crate::app::conversations::{AddMembers, RemoveMember, SetRole};
 use crate::app::messages::{
     AddReaction, DeleteMessage, EditMessage, MarkRead, RemoveReaction, SendMessage, SendRoomMessage,
 };
@@ -68,6 +69,9 @@ const EVENTS: &[(&str, Parse)] = &[
     ("heartbeat", heartbeat),
     ("auth", authenticate),
     ("join-room", |json| parse(json).map(Action::JoinRoom)),
+    ("add-participant", call::<AddMembers>),
+    ("remove-participant", call::<RemoveMember>),
+    ("update-participant-role", call::<SetRole>),
     ("leave-room", |json| parse(json).map(Action::LeaveRoom)),
 ];
 

@@ -7,7 +7,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::rooms::{CreateRoom, GetRoom, ListRooms, RoomList};
+use crate::app::rooms::{ArchiveRoom, CreateRoom, GetRoom, ListRooms, RoomList};
 use crate::domain::conversation::RoomName;
 use crate::domain::rule::Rule;
 use crate::error::Error;
@@ -165,6 +165,28 @@ pub(in crate::http) async fn one(
     let name = decoded(name)?;
     let room = state.stack.run_as::<GetRoom>(user.call(GetRoom { name })).await?;
     answer(StatusCode::OK, &room)
+}
+
+/// Close a room for good: readable, but nothing is added (S-137). For server admins.
+#[utoipa::path(
+    delete, path = "/api/rooms/{name}", tag = "rooms",
+    params(("name" = String, Path, description = "Its name, in any case")),
+    responses(
+        (status = 204, description = "It is closed"),
+        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
+        (status = 403, description = "`FORBIDDEN`", body = ErrorBody),
+        (status = 404, description = "`NOT_FOUND`", body = ErrorBody),
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn close(
+    State(state): State<RestState>,
+    user: User,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<StatusCode, ApiError> {
+    let name = decoded(name)?;
+    state.stack.run_as::<ArchiveRoom>(user.call(ArchiveRoom { name })).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The name in the path, decoded once; what does not decode names no room.

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod contract;
+mod conversations;
 mod limits;
 mod refresh;
 mod rooms;

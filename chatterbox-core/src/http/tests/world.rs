@@ -19,7 +19,8 @@ use crate::app::{Actor, App, Principal, Quotas};
 use crate::auth::{AccessTokens, Cursors, HashingLimits, HashingParams, KeyRing, Passwords, RefreshTokens};
 use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Body, Health, HealthCheck, RestApi, RestParts};
-use crate::hub::Hub;
+use crate::clock::{Clock, Timestamp};
+use crate::hub::{Channel, Hub};
 use crate::ids::{NodeId, SessionId, UserId};
 use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits};
 use crate::log::{Announcer, Deliveries, Encoder, Log};
@@ -40,6 +41,7 @@ pub(super) struct Options {
     pub(super) auth: AuthLimits,
     pub(super) rooms: Option<Quota>,
     pub(super) contacts: Option<Quota>,
+    pub(super) quotas: Quotas,
     pub(super) origins: AllowedOrigins,
     pub(super) proxies: TrustedProxies,
     pub(super) checks: Vec<Box<dyn HealthCheck>>,
@@ -53,6 +55,7 @@ impl Default for Options {
             auth: AuthLimits::off(),
             rooms: None,
             contacts: None,
+            quotas: Quotas::default(),
             origins: AllowedOrigins::none(),
             proxies: TrustedProxies::default(),
             checks: Vec::new(),
@@ -67,6 +70,9 @@ pub(super) struct World {
     pub(super) stack: Stack,
     pub(super) clock: Arc<ManualClock>,
     pub(super) ids: Arc<SeededIds>,
+    pub(super) log: Log,
+    pub(super) hub: Arc<Hub<Channel>>,
+    pub(super) deliveries: Arc<Deliveries>,
     pub(super) draining: CancellationToken,
 }
 
@@ -86,7 +92,7 @@ impl World {
         let ids = Arc::new(SeededIds::new(7));
         let stores = MemoryStores::new(10_000);
         let names = Names::new(stores.users.clone());
-        let hub = Arc::new(Hub::new());
+        let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
         let encoder = Encoder::new(names.clone());
         let deliveries = Deliveries::new(hub.clone(), stores.clone(), encoder.clone(), None, tasks.clone());
         let announcer = Announcer::new(encoder, deliveries.clone(), None);
@@ -99,9 +105,10 @@ impl World {
             lanes: 1,
         };
         let passwords = Passwords::new(cheap, HashingLimits::default(), tasks.clone()).unwrap();
+        let log = Log::new(stores.clone(), clock.clone(), announcer, tasks.clone());
         let app = App {
             stores: stores.clone(),
-            log: Log::new(stores.clone(), clock.clone(), announcer, tasks.clone()),
+            log: log.clone(),
             clock: clock.clone(),
             ids: ids.clone(),
             accounts: Accounts {
@@ -111,10 +118,10 @@ impl World {
                 live: live.clone(),
                 refresh_ttl: Duration::from_hours(30 * 24),
             },
-            audience: deliveries,
+            audience: deliveries.clone(),
             names: names.clone(),
             rooms: Directory::new(stores.conversations.clone()),
-            quotas: Quotas::default(),
+            quotas: options.quotas,
         };
         let limiter = Arc::new(MemoryRateLimiter::new(10_000));
         let buckets = Buckets::new(limiter.clone(), limiter);
@@ -129,7 +136,7 @@ impl World {
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
             presences: Presences::start(Arc::new(MemoryPresence::new(100)), node, clock.clone(), &tasks),
             receipts: Receipts::new(hub.clone(), None, tasks.clone()),
-            publisher: Publisher::new(hub, names, clock.clone(), None),
+            publisher: Publisher::new(hub.clone(), names, clock.clone(), None),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),
         };
         let stack = Stack::new(Arc::new(app), layers, tasks);
@@ -152,8 +159,15 @@ impl World {
             stack,
             clock,
             ids,
+            log,
+            hub,
+            deliveries,
             draining,
         }
+    }
+
+    pub(super) fn now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(super) fn get(&self, path: &str) -> Ask<'_> {
@@ -262,6 +276,11 @@ pub(super) struct Ask<'a> {
 }
 
 impl Ask<'_> {
+    pub(super) fn json(mut self, body: &Value) -> Self {
+        self.body = body.to_string().into();
+        self.header("content-type", "application/json")
+    }
+
     pub(super) fn header(mut self, name: &'static str, value: &str) -> Self {
         self.headers.append(
             HeaderName::from_static(name),

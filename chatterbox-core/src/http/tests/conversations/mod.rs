@@ -1,0 +1,9 @@
+//! Conversations through the API: direct ones, groups, who is in them as what.
+
+mod list;
+mod matrix;
+mod members;
+mod open;
+mod races;
+mod settings;
+mod town;
