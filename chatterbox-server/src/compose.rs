@@ -84,6 +84,10 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
         capacity: (rate.count / REQUESTS_PER_ROOM).max(1),
         refill_per_sec: quota(rate).refill_per_sec / f64::from(REQUESTS_PER_ROOM),
     });
+    settings.contact_quota = config
+        .rate_limit_contacts
+        .filter(|_| config.rate_limit_api.is_some())
+        .map(quota);
     settings.chat.messages_per_second = config.rate_limit_ws.map(per_second);
     settings.api_limits = ApiLimits::by(config.rate_limit_api.map(quota));
     settings.auth_limits = config
@@ -92,6 +96,7 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
     settings.quotas = Quotas {
         rooms_made_max: config.rooms_per_user_max,
         rooms_joined_max: config.rooms_joined_max,
+        group_members_max: config.group_members_max,
         ..Quotas::default()
     };
     (settings.origins, settings.socket_origins) = origins(&config.cors_origins);

@@ -104,6 +104,10 @@ variables! {
         /// Messages of a user, over all sockets and the REST API together; twice as many in a burst.
         rate_limit_ws: Option<Rate> = "RATE_LIMIT_WS", always("10/s"), RateOrOff;
 
+        /// Approaches of a user to others, over sockets and the REST API together: conversations opened, groups made,
+        /// members added, invites, joins. Off as well while `RATE_LIMIT_API` is.
+        rate_limit_contacts: Option<Rate> = "RATE_LIMIT_CONTACTS", always("300/h"), RateOrOff;
+
         /// Attempts to register, to log in and to refresh, of one address, each counted by itself; logins also by
         /// account.
         rate_limit_auth: Option<Rate> = "RATE_LIMIT_AUTH", always("10/min"), RateOrOff;
@@ -128,6 +132,9 @@ variables! {
 
         /// Rooms a user may be in.
         rooms_joined_max: u64 = "ROOMS_JOINED_MAX", always("500"), Whole(1..=2_000);
+
+        /// Members of a group.
+        group_members_max: u64 = "GROUP_MEMBERS_MAX", always("256"), Whole(1..=1_000);
     }
 
     "Sockets" {
