@@ -61,7 +61,10 @@ impl Publisher {
 /// A user's own event needs no look-up: it is told with what it carries.
 fn encode_for_user(signal: &UserSignal) -> Packet {
     match signal {
-        UserSignal::MessageHidden { conversation, message } => encode::event(
+        UserSignal::MessageHidden {
+            conversation,
+            message,
+        } => encode::event(
             "message-hidden",
             &MessageHidden {
                 conversation_id: *conversation,
@@ -165,7 +168,12 @@ impl Carry for Publisher {
                         outgoing.end_sessions(sessions.clone(), *reason);
                     }
                 }
-                Effect::Opened { .. } | Effect::Read(_) | Effect::Arrived(_) | Effect::Left(_) | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+                Effect::Opened { .. }
+                | Effect::Read(_)
+                | Effect::Arrived(_)
+                | Effect::Left(_)
+                | Effect::Enqueue(_)
+                | Effect::Audit { .. } => {}
             }
         }
     }

@@ -142,7 +142,12 @@ impl ConversationItem {
             participants: self.participants.iter().map(Participant::view).collect(),
             participant_count: self.participant_count,
             last_message: last.and_then(|message| {
-                MessageView::new(&message.entry, Some(&message.state), &self.conversation, &self.people)
+                MessageView::new(
+                    &message.entry,
+                    Some(&message.state),
+                    &self.conversation,
+                    &self.people,
+                )
             }),
             unread_count: self.unread,
             head_seq: self.head.seq,

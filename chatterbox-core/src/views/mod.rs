@@ -9,7 +9,8 @@ mod room;
 mod system;
 
 pub use conversation::{
-    ConversationCreated, ConversationItem, ConversationView, CreatedView, Notifications, Participant, ParticipantView,
+    ConversationCreated, ConversationItem, ConversationView, CreatedView, Notifications, Participant,
+    ParticipantView,
 };
 pub use message::{MessageView, ReactionView};
 pub use names::{Names, PublicUser};

@@ -31,7 +31,11 @@ impl People {
 
     /// Those whom the entry names, among `known`.
     pub fn among(known: &HashMap<UserId, Arc<PublicUser>>, entry: &Entry) -> People {
-        People(People::named_by(entry).filter_map(|id| known.get(&id).cloned()).collect())
+        People(
+            People::named_by(entry)
+                .filter_map(|id| known.get(&id).cloned())
+                .collect(),
+        )
     }
 
     /// Whom an entry names, not each once.

@@ -6,6 +6,7 @@
 )]
 
 mod configuration;
+mod conversations;
 mod crowd;
 mod durability;
 mod ledger;

@@ -171,7 +171,11 @@ impl UseCase for LookAtInvite {
 
 /// The invite of this token, if it is good.
 pub(super) async fn find(app: &App, token: &str) -> Result<Option<Invite>, Error> {
-    Ok(app.stores.conversations.invite(&hash(token), app.clock.now()).await?)
+    Ok(app
+        .stores
+        .conversations
+        .invite(&hash(token), app.clock.now())
+        .await?)
 }
 
 fn hash(token: &str) -> [u8; 32] {

@@ -30,25 +30,28 @@ pub(super) async fn items(app: &App, user: UserId, rows: Vec<Row>) -> Result<Vec
     let hidden = messages.hidden_across(user, &last).await?;
     let mut states: HashMap<_, _> = messages.states_across(&last).await?.into_iter().collect();
     let known = people(app, &glances).await?;
-    let items = rows.into_iter().zip(glances).map(|((conversation, member, head), glance)| {
-        let entry = glance.last.filter(|_| !hidden.contains(&conversation.id));
-        let last = entry.map(|entry| CurrentMessage {
-            entry,
-            state: states.remove(&conversation.id).unwrap_or_default(),
+    let items = rows
+        .into_iter()
+        .zip(glances)
+        .map(|((conversation, member, head), glance)| {
+            let entry = glance.last.filter(|_| !hidden.contains(&conversation.id));
+            let last = entry.map(|entry| CurrentMessage {
+                entry,
+                state: states.remove(&conversation.id).unwrap_or_default(),
+            });
+            ConversationItem {
+                people: last
+                    .as_ref()
+                    .map_or_else(People::default, |last| People::among(&known, &last.entry)),
+                last,
+                unread: member.unread(head.ordinal, glance.deleted_unread),
+                participants: participants(&known, &glance.members),
+                participant_count: glance.member_count,
+                conversation,
+                member,
+                head,
+            }
         });
-        ConversationItem {
-            people: last
-                .as_ref()
-                .map_or_else(People::default, |last| People::among(&known, &last.entry)),
-            last,
-            unread: member.unread(head.ordinal, glance.deleted_unread),
-            participants: participants(&known, &glance.members),
-            participant_count: glance.member_count,
-            conversation,
-            member,
-            head,
-        }
-    });
     Ok(items.collect())
 }
 

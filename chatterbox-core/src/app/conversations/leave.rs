@@ -42,7 +42,10 @@ impl UseCase for LeaveConversation {
         if conversations.member(id, user).await?.is_none() {
             return Err(Error::NotFound("conversation"));
         }
-        let conversation = conversations.get(id).await?.ok_or(Error::NotFound("conversation"))?;
+        let conversation = conversations
+            .get(id)
+            .await?
+            .ok_or(Error::NotFound("conversation"))?;
         let left = ConversationLeft { conversation_id: id };
         if let Kind::Room(name) = conversation.kind {
             let room_name = name.to_string();

@@ -97,7 +97,13 @@ impl UseCase for ListConversations {
             .map(|row| {
                 let (conversation, _, head) = &row;
                 let at = conversation.created_at.max(head.created_at);
-                (ListPosition { at, id: conversation.id }, row)
+                (
+                    ListPosition {
+                        at,
+                        id: conversation.id,
+                    },
+                    row,
+                )
             })
             .filter(|(position, _)| self.after.is_none_or(|after| *position < after))
             .collect();

@@ -104,7 +104,11 @@ impl UseCase for AddMembers {
                 fates.insert(*one, Fate::Blocked);
             }
         }
-        let wanted: Vec<UserId> = named.iter().copied().filter(|one| !fates.contains_key(one)).collect();
+        let wanted: Vec<UserId> = named
+            .iter()
+            .copied()
+            .filter(|one| !fates.contains_key(one))
+            .collect();
 
         // What was decided last is what came into the log.
         let decided: Arc<Mutex<Vec<(UserId, Fate)>>> = Arc::default();
@@ -113,7 +117,10 @@ impl UseCase for AddMembers {
         let ids = wanted.iter().map(|_| EntryId::new(&*app.ids)).collect::<Vec<_>>();
         let proposal = Proposal::several(ids, user, move |state| {
             let found = decide(&state.standing, manager, &wanted, members_max)?;
-            let joins = found.iter().filter(|(_, fate)| *fate == Fate::Added).map(|(user, _)| join(*user));
+            let joins = found
+                .iter()
+                .filter(|(_, fate)| *fate == Fate::Added)
+                .map(|(user, _)| join(*user));
             let entries: Decided = joins.collect();
             *tell.lock().unwrap_or_else(PoisonError::into_inner) = found;
             Ok(entries)
@@ -126,7 +133,9 @@ impl UseCase for AddMembers {
             .filter_map(|one| fates.get(one).map(|fate| fate.told(*one)))
             .collect();
         match (&results[..], is_one) {
-            ([only], true) if !only.ok => Err(fates.get(&only.user_id).map_or(Error::NotFound("user"), |fate| fate.refusal())),
+            ([only], true) if !only.ok => Err(fates
+                .get(&only.user_id)
+                .map_or(Error::NotFound("user"), |fate| fate.refusal())),
             _ => Ok(Outcome::of(MembersAdded { results })),
         }
     }

@@ -22,13 +22,15 @@ pub use bans::{BanMember, Banned, UnbanMember, Unbanned};
 pub use invites::{CreateInvite, InviteCreated, InviteFound, InvitesRevoked, LookAtInvite, RevokeInvites};
 pub use join::{ConversationJoined, JoinConversation};
 pub use leave::{ConversationLeft, LeaveConversation, MemberRemoved, RemoveMember};
-pub use list::{ConversationList, ListConversations, ListedKind, ListPosition};
+pub use list::{ConversationList, ListConversations, ListPosition, ListedKind};
 pub use look::{ConversationFound, GetConversation, ListMembers, MemberList};
 pub use members::{AddMembers, Added, MembersAdded, Refused};
 pub use open::{CreateGroup, DirectOpened, GroupCreated, OpenDirect};
 pub use own::{HiddenSet, NotificationsSaved, SetHidden, SetNotifications};
 pub use roles::{GroupRole, RoleSet, SetRole};
-pub use settings::{CloseConversation, ConversationClosed, SettingsSaved, UpdateConversation, settings_version};
+pub use settings::{
+    CloseConversation, ConversationClosed, SettingsSaved, UpdateConversation, settings_version,
+};
 
 use super::access;
 use super::{App, Error};
@@ -105,7 +107,10 @@ fn refusal(right: Right) -> &'static str {
 fn group_only(conversation: &Conversation) -> Result<(), Error> {
     match conversation.kind {
         Kind::Group => Ok(()),
-        Kind::Direct => Err(Error::invalid("conversationId", "a direct conversation does not have this")),
+        Kind::Direct => Err(Error::invalid(
+            "conversationId",
+            "a direct conversation does not have this",
+        )),
         Kind::Room(_) => Err(Error::invalid("conversationId", "a room does not have this")),
     }
 }

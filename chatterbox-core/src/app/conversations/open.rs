@@ -7,7 +7,9 @@ use super::members::{Refused, blocked_with};
 use crate::app::access::user_id;
 use crate::app::messages::IdList;
 use crate::app::{App, Caller, Cost, Effect, Error, FieldError, Outcome, UseCase, UserSignal};
-use crate::domain::conversation::{self, Conversation, History, Member, NewDirect, NewGroup, Role, Visibility};
+use crate::domain::conversation::{
+    self, Conversation, History, Member, NewDirect, NewGroup, Role, Visibility,
+};
 use crate::domain::entry::Seq;
 use crate::domain::limits::{IDEMPOTENCY_KEY_BYTES_MAX, IDS_PER_CALL_MAX, PARTICIPANTS_SHOWN};
 use crate::ids::{ConversationId, UserId};
@@ -135,7 +137,11 @@ impl UseCase for CreateGroup {
         let (mut group, named) = self.check(app, creator)?;
         refuse_unknown(app, &named).await?;
         let blocked = blocked_with(app, creator, &named).await?;
-        group.members = named.iter().copied().filter(|user| !blocked.contains(user)).collect();
+        group.members = named
+            .iter()
+            .copied()
+            .filter(|user| !blocked.contains(user))
+            .collect();
         let wanted = group.clone();
         let created = app.stores.conversations.create_group(group).await?;
         let conversation = created.conversation;
@@ -225,8 +231,14 @@ async fn refuse_unknown(app: &App, named: &[UserId]) -> Result<(), Error> {
 /// Whether the group that the key was used for is the one wanted now. Once its members or settings have changed
 /// nobody can tell any more: then it is.
 async fn is_same(app: &App, made: &Conversation, wanted: &NewGroup) -> Result<bool, Error> {
-    let members_max = usize::try_from(app.quotas.group_members_max).unwrap_or(usize::MAX).clamp(1, 1000);
-    let members = app.stores.conversations.members(made.id, None, members_max).await?;
+    let members_max = usize::try_from(app.quotas.group_members_max)
+        .unwrap_or(usize::MAX)
+        .clamp(1, 1000);
+    let members = app
+        .stores
+        .conversations
+        .members(made.id, None, members_max)
+        .await?;
     if app.stores.log.head(made.id).await?.gov > Seq::ZERO {
         return Ok(true);
     }

@@ -93,7 +93,10 @@ impl UseCase for SetNotifications {
             mute_until: self.mute_until,
         };
         let conversations = &app.stores.conversations;
-        if !conversations.set_notify(id, user, self.level, self.mute_until).await? {
+        if !conversations
+            .set_notify(id, user, self.level, self.mute_until)
+            .await?
+        {
             return Err(Error::NotFound("conversation"));
         }
         let event = UserSignal::NotificationsSet {

@@ -76,7 +76,12 @@ impl UseCase for UpdateConversation {
         let change = self.check(&conversation)?;
         if let Some(name) = &change.name {
             // Whoever may not rename the room claims no name for it either.
-            decide(&app.log.state(id).await?, manager, &change, self.if_version.as_deref())?;
+            decide(
+                &app.log.state(id).await?,
+                manager,
+                &change,
+                self.if_version.as_deref(),
+            )?;
             if !app.stores.conversations.claim_room_name(name, id).await? {
                 return Err(Error::DuplicateRoom);
             }

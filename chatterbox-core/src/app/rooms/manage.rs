@@ -71,7 +71,8 @@ impl UseCase for CreateRoom {
 
 fn description(text: Option<String>) -> Result<Option<String>, Error> {
     let Some(text) = text else { return Ok(None) };
-    let text = conversation::description(&text).map_err(|error| Error::invalid("description", error.to_string()))?;
+    let text =
+        conversation::description(&text).map_err(|error| Error::invalid("description", error.to_string()))?;
     Ok(Some(text).filter(|text| !text.is_empty()))
 }
 

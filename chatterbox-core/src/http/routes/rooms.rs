@@ -185,7 +185,10 @@ pub(in crate::http) async fn close(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<StatusCode, ApiError> {
     let name = decoded(name)?;
-    state.stack.run_as::<ArchiveRoom>(user.call(ArchiveRoom { name })).await?;
+    state
+        .stack
+        .run_as::<ArchiveRoom>(user.call(ArchiveRoom { name }))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -17,12 +17,14 @@ use crate::app::messages::SendRoomMessage;
 use crate::app::rooms::{Directory, JoinRoom};
 use crate::app::{Actor, App, Principal, Quotas};
 use crate::auth::{AccessTokens, Cursors, HashingLimits, HashingParams, KeyRing, Passwords, RefreshTokens};
+use crate::clock::{Clock, Timestamp};
 use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Body, Health, HealthCheck, RestApi, RestParts};
-use crate::clock::{Clock, Timestamp};
 use crate::hub::{Channel, Hub};
 use crate::ids::{NodeId, SessionId, UserId};
-use crate::layers::{AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits};
+use crate::layers::{
+    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
+};
 use crate::log::{Announcer, Deliveries, Encoder, Log};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::rate_limit::Quota;

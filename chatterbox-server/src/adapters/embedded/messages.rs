@@ -314,6 +314,28 @@ impl MessageStore for EmbeddedMessages {
         .await
     }
 
+    async fn states_across(
+        &self,
+        messages: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, MessageState)>, StoreError> {
+        let messages = messages.to_vec();
+        let read = move |connection: &Connection| {
+            let mut found = Vec::new();
+            for (conversation, seq) in messages {
+                if let Some(number) = log::number_of(connection, conversation)?
+                    && let Some(state) = state_at(connection, log::key(number, seq))?
+                {
+                    found.push((conversation, state));
+                }
+            }
+            Ok(found)
+        };
+        self.0
+            .readers
+            .read(move |connection| read(connection).map_err(store_error))
+            .await
+    }
+
     async fn replies(
         &self,
         conversation: ConversationId,
@@ -379,6 +401,26 @@ impl MessageStore for EmbeddedMessages {
             .read(move |connection| {
                 hidden_among(connection, user, conversation, messages).map_err(store_error)
             })
+            .await
+    }
+
+    async fn hidden_across(
+        &self,
+        user: UserId,
+        messages: &[(ConversationId, Seq)],
+    ) -> Result<Vec<ConversationId>, StoreError> {
+        let messages = messages.to_vec();
+        let read = move |connection: &Connection| {
+            let mut found = Vec::new();
+            for (conversation, seq) in messages {
+                let hidden = hidden_among(connection, user, conversation, vec![seq])?;
+                found.extend(hidden.first().map(|_| conversation));
+            }
+            Ok(found)
+        };
+        self.0
+            .readers
+            .read(move |connection| read(connection).map_err(store_error))
             .await
     }
 

@@ -102,7 +102,9 @@ pub(in crate::http) async fn look_at_invite(
     user: User,
     token: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let token = token.map(|Path(token)| token).map_err(|_| Error::NotFound("invite"))?;
+    let token = token
+        .map(|Path(token)| token)
+        .map_err(|_| Error::NotFound("invite"))?;
     let look = LookAtInvite { token };
     let found = state.stack.run_as::<LookAtInvite>(user.call(look)).await?;
     answer(StatusCode::OK, &found)

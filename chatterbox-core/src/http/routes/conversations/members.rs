@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 use super::{in_path, two_in_path};
 use crate::app::access::conversation_id as id_of;
 use crate::app::conversations::{
-    AddMembers, BanMember, GroupRole, JoinConversation, LeaveConversation, ListMembers, MembersAdded, RemoveMember,
-    RoleSet, SetRole, UnbanMember,
+    AddMembers, BanMember, GroupRole, JoinConversation, LeaveConversation, ListMembers, MembersAdded,
+    RemoveMember, RoleSet, SetRole, UnbanMember,
 };
 use crate::app::messages::IdList;
 use crate::domain::limits::IDS_PER_CALL_MAX;
@@ -81,7 +81,10 @@ pub(super) fn seal(state: &RestState, id: ConversationId, last: UserId) -> Strin
 
 fn open(state: &RestState, id: ConversationId, cursor: &str) -> Result<UserId, Error> {
     let list = format!("participants {id}");
-    let position = state.cursors.open(&list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let position = state
+        .cursors
+        .open(&list, cursor)
+        .map_err(|_| Error::InvalidCursor)?;
     let bytes = position.try_into().map_err(|_| Error::InvalidCursor)?;
     Ok(UserId::from_bytes(bytes))
 }

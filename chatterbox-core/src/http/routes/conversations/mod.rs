@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(in crate::http) use invites::{
-    __path_create_invite, __path_look_at_invite, __path_revoke_invites, create_invite, look_at_invite, revoke_invites,
+    __path_create_invite, __path_look_at_invite, __path_revoke_invites, create_invite, look_at_invite,
+    revoke_invites,
 };
 pub(in crate::http) use members::{
     __path_add, __path_ban, __path_join, __path_leave, __path_list as __path_participants, __path_remove,
@@ -24,7 +25,8 @@ pub(in crate::http) use own::{__path_set_hidden, __path_set_notifications, set_h
 pub(in crate::http) use settings::{__path_close, __path_update, close, update};
 
 use crate::app::conversations::{
-    CreateGroup, GetConversation, ListConversations, ListPosition, ListedKind, OpenDirect, Refused, settings_version,
+    CreateGroup, GetConversation, ListConversations, ListPosition, ListedKind, OpenDirect, Refused,
+    settings_version,
 };
 use crate::app::messages::IdList;
 use crate::clock::Timestamp;
@@ -93,14 +95,21 @@ pub(in crate::http) async fn list(
         skip: (page.unwrap_or(1) - 1) * limit,
         limit,
     };
-    let found = state.stack.run_as::<ListConversations>(user.call(command)).await?;
+    let found = state
+        .stack
+        .run_as::<ListConversations>(user.call(command))
+        .await?;
     let last = found.items.last().filter(|_| found.has_more);
     let page = Page {
         limit,
         next_cursor: last.map(|item| seal(&state, &list, ListPosition::of(item))),
         prev_cursor: None,
         has_more: found.has_more,
-        items: found.items.iter().map(crate::views::ConversationItem::view).collect(),
+        items: found
+            .items
+            .iter()
+            .map(crate::views::ConversationItem::view)
+            .collect(),
     };
     answer(StatusCode::OK, &page)
 }
@@ -121,7 +130,10 @@ fn seal(state: &RestState, list: &str, position: ListPosition) -> String {
 }
 
 fn open(state: &RestState, list: &str, cursor: &str) -> Result<ListPosition, Error> {
-    let bytes = state.cursors.open(list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let bytes = state
+        .cursors
+        .open(list, cursor)
+        .map_err(|_| Error::InvalidCursor)?;
     let (at, id) = bytes.split_first_chunk::<8>().ok_or(Error::InvalidCursor)?;
     Ok(ListPosition {
         at: Timestamp::from_millis(i64::from_be_bytes(*at)),
@@ -303,16 +315,22 @@ pub(in crate::http) async fn one(
 
 /// The id in a path; what does not decode is none.
 fn in_path(id: Result<Path<String>, PathRejection>) -> Result<String, Error> {
-    id.map(|Path(id)| id).map_err(|_| Error::InvalidId("conversationId"))
+    id.map(|Path(id)| id)
+        .map_err(|_| Error::InvalidId("conversationId"))
 }
 
 /// Both ids in a path.
 fn two_in_path(ids: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Error> {
-    ids.map(|Path(ids)| ids).map_err(|_| Error::InvalidId("conversationId"))
+    ids.map(|Path(ids)| ids)
+        .map_err(|_| Error::InvalidId("conversationId"))
 }
 
 fn created_or_ok(created: bool) -> StatusCode {
-    if created { StatusCode::CREATED } else { StatusCode::OK }
+    if created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    }
 }
 
 fn write_etag(response: &mut Response, conversation: &Conversation) {

@@ -79,7 +79,10 @@ pub(in crate::http) async fn update(
         if_version: if_match(&headers, &mut problems),
     };
     problems.check()?;
-    let saved = state.stack.run_as::<UpdateConversation>(user.call(update)).await?;
+    let saved = state
+        .stack
+        .run_as::<UpdateConversation>(user.call(update))
+        .await?;
     let mut response = answer(StatusCode::OK, &saved)?;
     write_etag(&mut response, &saved.conversation);
     Ok(response)

@@ -19,7 +19,10 @@ async fn listed(person: &Person<'_>, query: &str) -> String {
 fn names(page: &Value) -> String {
     let items = page["items"].as_array().unwrap();
     let line = |item: &Value| {
-        let name = item["name"].as_str().or_else(|| item["roomName"].as_str()).unwrap_or("direct");
+        let name = item["name"]
+            .as_str()
+            .or_else(|| item["roomName"].as_str())
+            .unwrap_or("direct");
         format!("{name}:{}", item["unreadCount"])
     };
     items.iter().map(line).collect::<Vec<_>>().join(" ")
@@ -54,7 +57,10 @@ async fn s_062_the_list_is_in_order_of_activity_with_last_message_and_unread_cou
     assert_eq!(one["lastMessage"]["content"], "there");
     assert_eq!(one["lastMessage"]["sender"]["username"], "bob");
     assert_eq!((&one["headSeq"], &one["readSeq"]), (&json!(2), &json!(0)));
-    assert_eq!((&one["myRole"], &one["participantCount"]), (&json!("owner"), &json!(2)));
+    assert_eq!(
+        (&one["myRole"], &one["participantCount"]),
+        (&json!("owner"), &json!(2))
+    );
     assert_eq!(one["participants"].as_array().unwrap().len(), 2);
     assert_eq!(one["notifications"], json!({ "level": "all", "muteUntil": null }));
     assert_eq!(page["items"][3]["lastMessage"], Value::Null);
@@ -96,7 +102,11 @@ async fn s_062_the_last_message_is_shown_as_it_stands_for_the_caller() {
         at: Timestamp::EPOCH,
     };
     world.stores.messages.hide(ann.id, hidden, 10).await.unwrap();
-    assert_eq!(last(&ann).await, Value::Null, "deleted by the caller for themselves");
+    assert_eq!(
+        last(&ann).await,
+        Value::Null,
+        "deleted by the caller for themselves"
+    );
     assert_eq!(last(&bob).await["content"], "the");
     submit(EntryKind::Delete(Delete {
         message,
@@ -105,7 +115,11 @@ async fn s_062_the_last_message_is_shown_as_it_stands_for_the_caller() {
     }))
     .await;
     assert_eq!(last(&bob).await["content"], "");
-    assert_eq!(listed(&ann, "").await, "team:0", "a deleted message is not unread");
+    assert_eq!(
+        listed(&ann, "").await,
+        "team:0",
+        "a deleted message is not unread"
+    );
 }
 
 #[tokio::test]
@@ -127,9 +141,15 @@ async fn s_062_and_edge_22_pages_neither_repeat_nor_skip_what_stays_where_it_is(
     world.clock.advance(std::time::Duration::from_secs(9));
     bob.says(&groups[2], "news").await;
     let cursor = first["nextCursor"].as_str().unwrap();
-    let second = ann.get(&format!("/api/conversations?limit=3&cursor={cursor}")).await.body;
+    let second = ann
+        .get(&format!("/api/conversations?limit=3&cursor={cursor}"))
+        .await
+        .body;
     assert_eq!(names(&second), "g3:0 g1:0 g0:0");
-    assert_eq!((&second["hasMore"], &second["nextCursor"]), (&json!(false), &Value::Null));
+    assert_eq!(
+        (&second["hasMore"], &second["nextCursor"]),
+        (&json!(false), &Value::Null)
+    );
 
     let other_list = format!("/api/conversations?type=group&cursor={cursor}");
     for (person, path) in [
@@ -138,13 +158,28 @@ async fn s_062_and_edge_22_pages_neither_repeat_nor_skip_what_stays_where_it_is(
         (&ann, "/api/conversations?cursor=AAAA"),
         (&ann, "/api/conversations?cursor="),
     ] {
-        assert_eq!(person.get(path).await.refusal(), (400, "INVALID_CURSOR"), "{path}");
+        assert_eq!(
+            person.get(path).await.refusal(),
+            (400, "INVALID_CURSOR"),
+            "{path}"
+        );
     }
-    for query in ["limit=0", "limit=-1", "limit=abc", "type=all", "hidden=1", "page=0", "page=1&cursor=x"] {
+    for query in [
+        "limit=0",
+        "limit=-1",
+        "limit=abc",
+        "type=all",
+        "hidden=1",
+        "page=0",
+        "page=1&cursor=x",
+    ] {
         let answer = ann.get(&format!("/api/conversations?{query}")).await;
         assert_eq!(answer.refusal(), (400, "VALIDATION"), "{query}");
     }
-    assert_eq!(ann.get("/api/conversations?limit=1000000000").await.body["limit"], 100);
+    assert_eq!(
+        ann.get("/api/conversations?limit=1000000000").await.body["limit"],
+        100
+    );
 }
 
 #[tokio::test]
@@ -158,7 +193,13 @@ async fn s_065_participants_come_in_pages() {
     loop {
         let page = bob.get(&format!("{path}?limit=3{cursor}")).await;
         assert_eq!(page.status, 200, "{page:?}");
-        all.extend(page.body["items"].as_array().unwrap().iter().map(|one| one["username"].clone()));
+        all.extend(
+            page.body["items"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|one| one["username"].clone()),
+        );
         match page.body["nextCursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
@@ -192,7 +233,14 @@ async fn s_122_which_messages_notify_is_each_members_own_affair() {
         json!({ "level": "all", "muteUntil": "tomorrow" }),
         json!({ "level": "all", "muteUntil": 5 }),
     ] {
-        assert_eq!(ann.put(&path, &body).await.refusal(), (400, "VALIDATION"), "{body}");
+        assert_eq!(
+            ann.put(&path, &body).await.refusal(),
+            (400, "VALIDATION"),
+            "{body}"
+        );
     }
-    assert_eq!(ann.put(&path, &json!({ "level": "all" })).await.body["muteUntil"], Value::Null);
+    assert_eq!(
+        ann.put(&path, &json!({ "level": "all" })).await.body["muteUntil"],
+        Value::Null
+    );
 }

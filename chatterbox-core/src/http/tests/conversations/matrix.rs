@@ -16,7 +16,9 @@ struct Scene<'a> {
     target: Person<'a>,
 }
 
-const WHO: [&str; 7] = ["owner", "admin", "member", "removed", "banned", "stranger", "blocked"];
+const WHO: [&str; 7] = [
+    "owner", "admin", "member", "removed", "banned", "stranger", "blocked",
+];
 
 impl<'a> Scene<'a> {
     async fn set(world: &'a World) -> Scene<'a> {
@@ -26,7 +28,12 @@ impl<'a> Scene<'a> {
         owner.removes(&group, &removed).await;
         let ban = format!("/api/conversations/{group}/bans/{}", banned.id);
         owner.put(&ban, &json!({})).await;
-        world.stores.blocks.block(owner.id, blocked.id, world.now(), 9).await.unwrap();
+        world
+            .stores
+            .blocks
+            .block(owner.id, blocked.id, world.now(), 9)
+            .await
+            .unwrap();
         Scene {
             people: [owner, admin, member, removed, banned, stranger, blocked],
             group,
@@ -38,10 +45,34 @@ impl<'a> Scene<'a> {
 /// Routes of one conversation with a body that keeps the rules, and the answers to owner, admin, member, and everybody
 /// else, for whom the conversation isn't there.
 const ROUTES: &[(&str, &str, fn(&Scene<'_>) -> Value, [u16; 3], u16)] = &[
-    ("get", "/api/conversations/{id}", |_| Value::Null, [200, 200, 200], 404),
-    ("put", "/api/conversations/{id}", |_| json!({ "name": "x" }), [200, 200, 403], 404),
-    ("delete", "/api/conversations/{id}", |_| Value::Null, [204, 403, 403], 404),
-    ("get", "/api/conversations/{id}/participants", |_| Value::Null, [200, 200, 200], 404),
+    (
+        "get",
+        "/api/conversations/{id}",
+        |_| Value::Null,
+        [200, 200, 200],
+        404,
+    ),
+    (
+        "put",
+        "/api/conversations/{id}",
+        |_| json!({ "name": "x" }),
+        [200, 200, 403],
+        404,
+    ),
+    (
+        "delete",
+        "/api/conversations/{id}",
+        |_| Value::Null,
+        [204, 403, 403],
+        404,
+    ),
+    (
+        "get",
+        "/api/conversations/{id}/participants",
+        |_| Value::Null,
+        [200, 200, 200],
+        404,
+    ),
     (
         "post",
         "/api/conversations/{id}/participants",
@@ -49,7 +80,13 @@ const ROUTES: &[(&str, &str, fn(&Scene<'_>) -> Value, [u16; 3], u16)] = &[
         [200, 200, 403],
         404,
     ),
-    ("delete", "/api/conversations/{id}/participants/{userId}", |_| Value::Null, [204, 204, 403], 404),
+    (
+        "delete",
+        "/api/conversations/{id}/participants/{userId}",
+        |_| Value::Null,
+        [204, 204, 403],
+        404,
+    ),
     (
         "put",
         "/api/conversations/{id}/participants/{userId}/role",
@@ -57,14 +94,62 @@ const ROUTES: &[(&str, &str, fn(&Scene<'_>) -> Value, [u16; 3], u16)] = &[
         [200, 200, 403],
         404,
     ),
-    ("post", "/api/conversations/{id}/join", |_| json!({}), [200, 200, 200], 404),
-    ("post", "/api/conversations/{id}/leave", |_| json!({}), [204, 204, 204], 404),
-    ("put", "/api/conversations/{id}/bans/{userId}", |_| json!({}), [204, 204, 403], 404),
-    ("delete", "/api/conversations/{id}/bans/{userId}", |_| Value::Null, [204, 204, 403], 404),
-    ("post", "/api/conversations/{id}/invites", |_| json!({}), [201, 201, 403], 404),
-    ("delete", "/api/conversations/{id}/invites", |_| Value::Null, [204, 204, 403], 404),
-    ("put", "/api/conversations/{id}/hidden", |_| json!({}), [204, 204, 204], 404),
-    ("put", "/api/conversations/{id}/notifications", |_| json!({ "level": "none" }), [200, 200, 200], 404),
+    (
+        "post",
+        "/api/conversations/{id}/join",
+        |_| json!({}),
+        [200, 200, 200],
+        404,
+    ),
+    (
+        "post",
+        "/api/conversations/{id}/leave",
+        |_| json!({}),
+        [204, 204, 204],
+        404,
+    ),
+    (
+        "put",
+        "/api/conversations/{id}/bans/{userId}",
+        |_| json!({}),
+        [204, 204, 403],
+        404,
+    ),
+    (
+        "delete",
+        "/api/conversations/{id}/bans/{userId}",
+        |_| Value::Null,
+        [204, 204, 403],
+        404,
+    ),
+    (
+        "post",
+        "/api/conversations/{id}/invites",
+        |_| json!({}),
+        [201, 201, 403],
+        404,
+    ),
+    (
+        "delete",
+        "/api/conversations/{id}/invites",
+        |_| Value::Null,
+        [204, 204, 403],
+        404,
+    ),
+    (
+        "put",
+        "/api/conversations/{id}/hidden",
+        |_| json!({}),
+        [204, 204, 204],
+        404,
+    ),
+    (
+        "put",
+        "/api/conversations/{id}/notifications",
+        |_| json!({ "level": "none" }),
+        [200, 200, 200],
+        404,
+    ),
 ];
 
 /// Routes of conversations that others prove.
@@ -89,23 +174,41 @@ async fn d1_every_route_answers_by_role_and_to_others_as_if_there_were_no_conver
             let before = scene.people[0].sees(&scene.group).await.body;
             let body = body(&scene);
             let method: Method = method.to_uppercase().parse().unwrap();
-            let answer = person.ask(method.clone(), &path, (!body.is_null()).then_some(&body)).await;
-            assert_eq!(answer.status, expected, "{method} {path} as {who}: {}", answer.body);
+            let answer = person
+                .ask(method.clone(), &path, (!body.is_null()).then_some(&body))
+                .await;
+            assert_eq!(
+                answer.status, expected,
+                "{method} {path} as {who}: {}",
+                answer.body
+            );
             if answer.status == 404 {
                 // Not to be told from a conversation that isn't there.
                 let nowhere = path.replace(&scene.group, "0123456789abcdef01234567");
-                let nothing = person.ask(method.clone(), &nowhere, (!body.is_null()).then_some(&body)).await;
+                let nothing = person
+                    .ask(method.clone(), &nowhere, (!body.is_null()).then_some(&body))
+                    .await;
                 let (told, untold) = (&answer.body["error"], &nothing.body["error"]);
                 assert_eq!(told, untold, "{method} {path} as {who}");
             }
             if answer.status >= 400 {
-                assert_eq!(scene.people[0].sees(&scene.group).await.body, before, "{method} {path} as {who}");
+                assert_eq!(
+                    scene.people[0].sees(&scene.group).await.body,
+                    before,
+                    "{method} {path} as {who}"
+                );
                 let nobody = world.ask(method.clone(), &path).json(&body).send().await;
                 assert_eq!(nobody.refusal(), (401, "UNAUTHENTICATED"), "{method} {path}");
             }
             let malformed = path.replace(&scene.group, "nonsense");
-            let answer = person.ask(method.clone(), &malformed, (!body.is_null()).then_some(&body)).await;
-            assert_eq!(answer.refusal(), (400, "INVALID_ID"), "{method} {malformed} as {who}");
+            let answer = person
+                .ask(method.clone(), &malformed, (!body.is_null()).then_some(&body))
+                .await;
+            assert_eq!(
+                answer.refusal(),
+                (400, "INVALID_ID"),
+                "{method} {malformed} as {who}"
+            );
         }
     }
 }
@@ -115,7 +218,9 @@ fn d1_the_matrix_has_every_route_of_a_conversation() {
     for (method, path, _) in router::routes() {
         let is_elsewhere = ELSEWHERE.iter().any(|part| path.contains(part));
         if path.starts_with("/api/conversations/") && !is_elsewhere {
-            let known = ROUTES.iter().any(|(known, at, ..)| (*known, *at) == (method, path));
+            let known = ROUTES
+                .iter()
+                .any(|(known, at, ..)| (*known, *at) == (method, path));
             assert!(known, "{method} {path} is in no row");
         }
     }

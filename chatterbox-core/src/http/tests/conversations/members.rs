@@ -14,12 +14,22 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
     assert_eq!(bob.adds(&id, &cid).await.refusal(), (403, "FORBIDDEN"));
     assert_eq!(eve.adds(&id, &cid).await.refusal(), (404, "NOT_FOUND"));
     let added = ann.adds(&id, &cid).await;
-    let result = |user: UserId, already: bool| json!({ "userId": user, "ok": true, "alreadyMember": already });
+    let result =
+        |user: UserId, already: bool| json!({ "userId": user, "ok": true, "alreadyMember": already });
     assert_eq!(added.body, json!({ "results": [result(cid.id, false)] }));
-    assert_eq!(ann.adds(&id, &cid).await.body, json!({ "results": [result(cid.id, true)] }));
+    assert_eq!(
+        ann.adds(&id, &cid).await.body,
+        json!({ "results": [result(cid.id, true)] })
+    );
 
-    world.stores.blocks.block(fay.id, ann.id, world.now(), 9).await.unwrap();
-    ann.put(&format!("/api/conversations/{id}/bans/{}", gus.id), &json!({})).await;
+    world
+        .stores
+        .blocks
+        .block(fay.id, ann.id, world.now(), 9)
+        .await
+        .unwrap();
+    ann.put(&format!("/api/conversations/{id}/bans/{}", gus.id), &json!({}))
+        .await;
     let unknown = UserId::new(&*world.ids);
     let refused = |user: UserId, code: &str| json!({ "userId": user, "ok": false, "alreadyMember": false, "code": code });
     let some = json!({ "userIds": [dan.id, cid.id, unknown, fay.id, gus.id, dan.id] });
@@ -36,7 +46,10 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
     for (whom, expected) in [(&fay, (403, "BLOCKED")), (&gus, (403, "FORBIDDEN"))] {
         assert_eq!(ann.adds(&id, whom).await.refusal(), expected);
     }
-    assert_eq!(ann.post(&path, &json!({ "userId": unknown })).await.refusal(), (404, "NOT_FOUND"));
+    assert_eq!(
+        ann.post(&path, &json!({ "userId": unknown })).await.refusal(),
+        (404, "NOT_FOUND")
+    );
 
     // Four are in it, one more fits, two don't, and then nobody is added.
     let hal = world.register("hal").await;
@@ -44,18 +57,33 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
     assert_eq!(ann.post(&path, &two).await.refusal(), (409, "GROUP_FULL"));
     assert_eq!(ann.sees(&id).await.body["participantCount"], 4);
     assert_eq!(ann.adds(&id, &eve).await.status, 200);
-    assert_eq!(ann.adds(&id, &cid).await.status, 200, "who is in it already takes no place");
+    assert_eq!(
+        ann.adds(&id, &cid).await.status,
+        200,
+        "who is in it already takes no place"
+    );
 
     let heard = hears.heard();
     let names: Vec<&str> = heard.iter().map(|(name, _)| name.as_str()).collect();
     assert_eq!(
         names,
-        ["participant-added", "participant-removed", "participant-added", "participant-added"]
+        [
+            "participant-added",
+            "participant-removed",
+            "participant-added",
+            "participant-added"
+        ]
     );
     let first = &heard[0].1;
-    assert_eq!((&first["user"]["username"], &first["role"]), (&json!("cid"), &json!("member")));
+    assert_eq!(
+        (&first["user"]["username"], &first["role"]),
+        (&json!("cid"), &json!("member"))
+    );
     assert_eq!((&first["addedBy"], &first["seq"]), (&json!(ann.id), &json!(1)));
-    assert_eq!((&first["conversation"]["name"], &first["message"]["type"]), (&json!("team"), &json!("system")));
+    assert_eq!(
+        (&first["conversation"]["name"], &first["message"]["type"]),
+        (&json!("team"), &json!("system"))
+    );
     for body in [
         json!({}),
         json!({ "userId": cid.id, "userIds": [] }),
@@ -64,10 +92,18 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
         json!({ "userIds": { "$in": [] } }),
         json!({ "userId": 5 }),
     ] {
-        assert_eq!(ann.post(&path, &body).await.refusal(), (400, "VALIDATION"), "{body:.60}");
+        assert_eq!(
+            ann.post(&path, &body).await.refusal(),
+            (400, "VALIDATION"),
+            "{body:.60}"
+        );
     }
     for body in [json!({ "userId": "x" }), json!({ "userIds": [cid.id, "x"] })] {
-        assert_eq!(ann.post(&path, &body).await.refusal(), (400, "INVALID_ID"), "{body}");
+        assert_eq!(
+            ann.post(&path, &body).await.refusal(),
+            (400, "INVALID_ID"),
+            "{body}"
+        );
     }
 }
 
@@ -100,10 +136,18 @@ async fn s_068_members_are_removed_by_who_may() {
     // I5: the removal is the last that a removed member hears.
     ann.says(&id, "gone?").await;
     let heard = device.heard();
-    let [(name, payload)] = &heard[..] else { panic!("{heard:?}") };
+    let [(name, payload)] = &heard[..] else {
+        panic!("{heard:?}")
+    };
     assert_eq!(name, "participant-removed");
-    assert_eq!((&payload["userId"], &payload["removedBy"]), (&json!(dan.id), &json!(bob.id)));
-    assert_eq!((&payload["reason"], &payload["banned"]), (&json!("removed"), &json!(false)));
+    assert_eq!(
+        (&payload["userId"], &payload["removedBy"]),
+        (&json!(dan.id), &json!(bob.id))
+    );
+    assert_eq!(
+        (&payload["reason"], &payload["banned"]),
+        (&json!("removed"), &json!(false))
+    );
     for path in ["", "/participants"] {
         let answer = dan.get(&format!("/api/conversations/{id}{path}")).await;
         assert_eq!(answer.refusal(), (404, "NOT_FOUND"));
@@ -117,7 +161,11 @@ async fn edge_4_who_is_added_again_has_the_history_by_policy_and_a_sane_read_poi
     let [ann, bob] = people(&world).await;
     for (history, unread_before) in [("all", 1), ("since-join", 1)] {
         let id = ann.makes("team", &[&bob]).await;
-        ann.put(&format!("/api/conversations/{id}"), &json!({ "history": history })).await;
+        ann.put(
+            &format!("/api/conversations/{id}"),
+            &json!({ "history": history }),
+        )
+        .await;
         ann.says(&id, "before").await;
         assert_eq!(bob.sees(&id).await.body["unreadCount"], unread_before);
         ann.removes(&id, &bob).await;
@@ -128,8 +176,20 @@ async fn edge_4_who_is_added_again_has_the_history_by_policy_and_a_sane_read_poi
         assert_eq!(seen["unreadCount"], 0, "{history}");
         assert_eq!(seen["readSeq"], seen["headSeq"], "{history}");
         let (joined, access) = {
-            let member = world.stores.conversations.member(parsed(&id), bob.id).await.unwrap().unwrap();
-            let conversation = world.stores.conversations.get(parsed(&id)).await.unwrap().unwrap();
+            let member = world
+                .stores
+                .conversations
+                .member(parsed(&id), bob.id)
+                .await
+                .unwrap()
+                .unwrap();
+            let conversation = world
+                .stores
+                .conversations
+                .get(parsed(&id))
+                .await
+                .unwrap()
+                .unwrap();
             (member.joined_seq, member.sees_above(&conversation))
         };
         match history {
@@ -181,15 +241,29 @@ async fn s_069_roles_change_as_the_rules_say() {
         .iter()
         .map(|(name, payload)| {
             assert_eq!(name, "participant-role-updated");
-            json!([payload["userId"], payload["role"], payload["previousRole"], payload["updatedBy"]])
+            json!([
+                payload["userId"],
+                payload["role"],
+                payload["previousRole"],
+                payload["updatedBy"]
+            ])
         })
         .collect();
     assert_eq!(
         told,
-        [json!([dan.id, "owner", "member", ann.id]), json!([ann.id, "admin", "owner", ann.id])]
+        [
+            json!([dan.id, "owner", "member", ann.id]),
+            json!([ann.id, "admin", "owner", ann.id])
+        ]
     );
-    assert_eq!(heard[1].1["seq"].as_u64(), heard[0].1["seq"].as_u64().map(|seq| seq + 1));
-    assert_eq!(ann.makes_of(&id, &bob, "member").await.refusal(), (403, "FORBIDDEN"));
+    assert_eq!(
+        heard[1].1["seq"].as_u64(),
+        heard[0].1["seq"].as_u64().map(|seq| seq + 1)
+    );
+    assert_eq!(
+        ann.makes_of(&id, &bob, "member").await.refusal(),
+        (403, "FORBIDDEN")
+    );
 }
 
 #[tokio::test]
@@ -204,7 +278,10 @@ async fn s_072_and_edge_2_a_group_always_has_one_owner_until_its_last_member_lea
     assert_eq!(ann.leaves(&id).await.status, 204);
     assert_eq!(ann.leaves(&id).await.status, 204, "left before");
     assert_eq!(bob.roles(&id).await, "bob:member cid:member dan:owner");
-    assert_eq!(device.names(), ["participant-removed", "participant-role-updated"]);
+    assert_eq!(
+        device.names(),
+        ["participant-removed", "participant-role-updated"]
+    );
     // To the member who has been in it longest; of those who came together, the lowest id.
     assert_eq!(dan.leaves(&id).await.status, 204);
     assert_eq!(bob.roles(&id).await, "bob:owner cid:member");
@@ -212,10 +289,20 @@ async fn s_072_and_edge_2_a_group_always_has_one_owner_until_its_last_member_lea
     assert_eq!(cid.roles(&id).await, "cid:owner");
     device.names();
     assert_eq!(cid.leaves(&id).await.status, 204);
-    let closed = world.stores.conversations.get(parsed(&id)).await.unwrap().unwrap();
+    let closed = world
+        .stores
+        .conversations
+        .get(parsed(&id))
+        .await
+        .unwrap()
+        .unwrap();
     assert!(closed.archived);
     assert_eq!(cid.leaves(&id).await.status, 204);
-    assert_eq!(device.names(), ["participant-removed"], "whoever is out hears nothing more");
+    assert_eq!(
+        device.names(),
+        ["participant-removed"],
+        "whoever is out hears nothing more"
+    );
     let never = people_of_another_group(&world).await;
     assert_eq!(never, (404, "NOT_FOUND".to_owned()));
 }
@@ -241,10 +328,16 @@ async fn s_072_a_direct_conversation_has_no_members_to_change() {
     let [ann, bob, cid] = people(&world).await;
     let id = ann.opens(&bob).await;
     assert_eq!(ann.leaves(&id).await.refusal(), (400, "DIRECT_CANNOT_LEAVE"));
-    assert_eq!(ann.removes(&id, &ann).await.refusal(), (400, "DIRECT_CANNOT_LEAVE"));
+    assert_eq!(
+        ann.removes(&id, &ann).await.refusal(),
+        (400, "DIRECT_CANNOT_LEAVE")
+    );
     assert_eq!(ann.removes(&id, &bob).await.refusal(), (400, "VALIDATION"));
     assert_eq!(ann.adds(&id, &cid).await.refusal(), (400, "VALIDATION"));
-    assert_eq!(ann.makes_of(&id, &bob, "admin").await.refusal(), (400, "VALIDATION"));
+    assert_eq!(
+        ann.makes_of(&id, &bob, "admin").await.refusal(),
+        (400, "VALIDATION")
+    );
     assert_eq!(cid.leaves(&id).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(ann.roles(&id).await, "ann:member bob:member");
 }

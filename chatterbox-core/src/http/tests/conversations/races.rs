@@ -18,11 +18,22 @@ async fn owners(world: &World, id: &str, born: &Standing) -> usize {
     }
     let (stored, _) = world.stores.conversations.standing(id).await.unwrap().unwrap();
     assert_eq!(stored, standing, "rows and log tell the same");
-    standing.members.values().filter(|seat| seat.role == Role::Owner).count()
+    standing
+        .members
+        .values()
+        .filter(|seat| seat.role == Role::Owner)
+        .count()
 }
 
 async fn born(world: &World, id: &str) -> Standing {
-    world.stores.conversations.standing(parsed(id)).await.unwrap().unwrap().0
+    world
+        .stores
+        .conversations
+        .standing(parsed(id))
+        .await
+        .unwrap()
+        .unwrap()
+        .0
 }
 
 #[tokio::test]
@@ -33,7 +44,11 @@ async fn edge_2_of_two_transfers_at_once_one_fails() {
         let id = ann.makes("team", &[&bob, &cid]).await;
         let begin = born(&world, &id).await;
         let (first, second) = if order == 0 { (&bob, &cid) } else { (&cid, &bob) };
-        let (one, other) = join(ann.makes_of(&id, first, "owner"), ann.makes_of(&id, second, "owner")).await;
+        let (one, other) = join(
+            ann.makes_of(&id, first, "owner"),
+            ann.makes_of(&id, second, "owner"),
+        )
+        .await;
         let mut statuses = [one.status, other.status];
         statuses.sort_unstable();
         assert_eq!(statuses, [200, 403]);
@@ -106,7 +121,11 @@ async fn d4_an_admin_who_is_demoted_can_do_nothing_more_and_who_is_removed_gets_
         assert!(matches!(promoted.status, 200 | 404), "{promoted:?}");
         assert_eq!(ann.roles(&id).await, "ann:owner bob:member");
         ann.adds(&id, &cid).await;
-        assert_eq!(ann.roles(&id).await, "ann:owner bob:member cid:member", "back as a member");
+        assert_eq!(
+            ann.roles(&id).await,
+            "ann:owner bob:member cid:member",
+            "back as a member"
+        );
     }
 }
 
@@ -115,7 +134,11 @@ async fn s_004_the_cap_holds_when_all_join_at_once() {
     let world = super::town::with_group_max(4);
     let [ann, bob, cid, dan, eve, fay, gus, hal] = people(&world).await;
     let id = ann.makes("team", &[]).await;
-    ann.put(&format!("/api/conversations/{id}"), &json!({ "visibility": "public" })).await;
+    ann.put(
+        &format!("/api/conversations/{id}"),
+        &json!({ "visibility": "public" }),
+    )
+    .await;
     let all = [&bob, &cid, &dan, &eve, &fay, &gus, &hal];
     let none = json!({});
     let joined = join_all(all.iter().map(|person| person.joins(&id, &none))).await;

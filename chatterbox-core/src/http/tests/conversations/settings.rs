@@ -20,20 +20,32 @@ async fn s_066_admins_change_the_settings_and_everybody_hears_of_it() {
     assert_eq!(cid.put(&path, &change).await.refusal(), (404, "NOT_FOUND"));
     let saved = ann.put(&path, &change).await;
     assert_eq!(saved.status, 200, "{saved:?}");
-    assert_eq!((&saved.body["name"], &saved.body["history"]), (&json!("New name"), &json!("all")));
+    assert_eq!(
+        (&saved.body["name"], &saved.body["history"]),
+        (&json!("New name"), &json!("all"))
+    );
     let heard = device.heard();
     assert_eq!(heard[0].0, "conversation-updated");
-    assert_eq!((&heard[0].1["updatedBy"], &heard[0].1["seq"]), (&json!(ann.id), &json!(1)));
+    assert_eq!(
+        (&heard[0].1["updatedBy"], &heard[0].1["seq"]),
+        (&json!(ann.id), &json!(1))
+    );
     assert_eq!(heard[0].1["message"]["type"], "system");
     let seen = bob.sees(&id).await.body;
-    assert_eq!((&seen["name"], &seen["description"]), (&json!("New name"), &json!("about it")));
+    assert_eq!(
+        (&seen["name"], &seen["description"]),
+        (&json!("New name"), &json!("about it"))
+    );
     assert_eq!(seen["lastMessage"]["type"], "system");
     assert_eq!(seen["unreadCount"], 0, "what the system says has no ordinal");
 
     // The same again changes nothing; an empty text takes the description away.
     assert_eq!(ann.put(&path, &change).await.status, 200);
     assert_eq!(device.names(), [""; 0]);
-    assert_eq!(ann.put(&path, &json!({ "description": " " })).await.body["description"], Value::Null);
+    assert_eq!(
+        ann.put(&path, &json!({ "description": " " })).await.body["description"],
+        Value::Null
+    );
     assert_eq!(device.names(), ["conversation-updated"]);
     for (body, field) in [
         (json!({ "name": "" }), "name"),
@@ -58,7 +70,10 @@ async fn s_066_if_match_guards_against_lost_updates() {
     let etag = ann.sees(&id).await.header("etag").to_owned();
     let put = async |name: &str, etag: &str| {
         let ask = world.ask(Method::PUT, &path).token(&ann.token);
-        ask.json(&json!({ "name": name })).header("if-match", etag).send().await
+        ask.json(&json!({ "name": name }))
+            .header("if-match", etag)
+            .send()
+            .await
     };
     // Other things than the settings may have happened meanwhile.
     bob.says(&id, "hi").await;
@@ -87,10 +102,16 @@ async fn s_137_the_owner_closes_a_group_for_good() {
     assert_eq!(device.names(), ["conversation-deleted"]);
     // Readable, but nothing is added.
     assert_eq!(bob.sees(&id).await.body["archived"], true);
-    assert_eq!(ann.put(&path, &json!({ "name": "x" })).await.refusal(), (410, "GONE"));
+    assert_eq!(
+        ann.put(&path, &json!({ "name": "x" })).await.refusal(),
+        (410, "GONE")
+    );
     assert_eq!(ann.adds(&id, &cid).await.refusal(), (410, "GONE"));
     assert_eq!(ann.makes_of(&id, &bob, "owner").await.refusal(), (410, "GONE"));
-    assert_eq!(ann.post(&format!("{path}/invites"), &json!({})).await.refusal(), (410, "GONE"));
+    assert_eq!(
+        ann.post(&format!("{path}/invites"), &json!({})).await.refusal(),
+        (410, "GONE")
+    );
     assert_eq!(bob.leaves(&id).await.status, 204, "but left");
     let direct = ann.opens(&bob).await;
     let refused = ann.delete(&format!("/api/conversations/{direct}")).await;
@@ -105,8 +126,13 @@ async fn s_071_public_groups_are_joined_and_private_ones_do_not_exist() {
     let none = json!({});
     assert_eq!(cid.joins(&id, &none).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(bob.joins(&id, &none).await.status, 200, "a member already");
-    ann.put(&format!("/api/conversations/{id}"), &json!({ "visibility": "public" })).await;
-    ann.put(&format!("/api/conversations/{id}/bans/{}", dan.id), &none).await;
+    ann.put(
+        &format!("/api/conversations/{id}"),
+        &json!({ "visibility": "public" }),
+    )
+    .await;
+    ann.put(&format!("/api/conversations/{id}/bans/{}", dan.id), &none)
+        .await;
     assert_eq!(dan.joins(&id, &none).await.refusal(), (403, "FORBIDDEN"));
     let joined = cid.joins(&id, &none).await;
     assert_eq!((joined.status, &joined.body["myRole"]), (200, &json!("member")));
@@ -142,13 +168,23 @@ async fn s_071_an_invite_opens_a_private_group_until_it_expires_or_is_taken_back
     let with = |token: &str| json!({ "inviteToken": token });
     let look = async |token: &str| cid.get(&format!("/api/invites/{token}")).await;
     let seen = look(&token).await.body;
-    assert_eq!((&seen["name"], &seen["participantCount"]), (&json!("team"), &json!(2)));
-    assert_eq!((&seen["conversationId"], &seen["joined"]), (&json!(id), &json!(false)));
-    assert_eq!(cid.joins(&other, &with(&token)).await.refusal(), (404, "NOT_FOUND"));
+    assert_eq!(
+        (&seen["name"], &seen["participantCount"]),
+        (&json!("team"), &json!(2))
+    );
+    assert_eq!(
+        (&seen["conversationId"], &seen["joined"]),
+        (&json!(id), &json!(false))
+    );
+    assert_eq!(
+        cid.joins(&other, &with(&token)).await.refusal(),
+        (404, "NOT_FOUND")
+    );
     assert_eq!(cid.joins(&id, &with("guess")).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(cid.joins(&id, &with(&token)).await.status, 200);
     assert_eq!(look(&token).await.body["joined"], true);
-    ann.put(&format!("/api/conversations/{id}/bans/{}", eve.id), &json!({})).await;
+    ann.put(&format!("/api/conversations/{id}/bans/{}", eve.id), &json!({}))
+        .await;
     assert_eq!(eve.joins(&id, &with(&token)).await.refusal(), (403, "FORBIDDEN"));
 
     world.clock.advance(Duration::from_secs(60));
@@ -158,7 +194,11 @@ async fn s_071_an_invite_opens_a_private_group_until_it_expires_or_is_taken_back
     assert_eq!(bob.delete(&path).await.refusal(), (403, "FORBIDDEN"));
     assert_eq!(ann.delete(&path).await.status, 204);
     assert_eq!(dan.joins(&id, &with(&token)).await.refusal(), (404, "NOT_FOUND"));
-    for body in [json!({ "expiresIn": 59 }), json!({ "expiresIn": 2_592_001 }), json!({ "expiresIn": "1" })] {
+    for body in [
+        json!({ "expiresIn": 59 }),
+        json!({ "expiresIn": 2_592_001 }),
+        json!({ "expiresIn": "1" }),
+    ] {
         assert_eq!(ann.post(&path, &body).await.fields(), ["expiresIn"], "{body}");
     }
 }
@@ -189,8 +229,13 @@ async fn s_071_who_is_banned_is_out_and_stays_out() {
     let unknown = format!("/api/conversations/{id}/bans/0123456789abcdef01234567");
     assert_eq!(ann.put(&unknown, &json!({})).await.refusal(), (404, "NOT_FOUND"));
     let heard = device.heard();
-    let [(name, payload)] = &heard[..] else { panic!("{heard:?}") };
-    assert_eq!((name.as_str(), &payload["banned"]), ("participant-removed", &json!(true)));
+    let [(name, payload)] = &heard[..] else {
+        panic!("{heard:?}")
+    };
+    assert_eq!(
+        (name.as_str(), &payload["banned"]),
+        ("participant-removed", &json!(true))
+    );
     assert_eq!(ann.roles(&id).await, "ann:owner bob:admin");
     assert_eq!(dan.sees(&id).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(ann.adds(&id, &dan).await.refusal(), (403, "FORBIDDEN"));
@@ -225,13 +270,29 @@ async fn rooms_are_renamed_and_cleared_by_moderators_and_closed_by_server_admins
         let room = ann.get(&format!("/api/rooms/{name}")).await.body;
         assert_eq!((&room["id"], &room["name"]), (&json!(id), &json!("green-tea")));
     }
-    assert_eq!(ann.put(&path, &json!({ "name": "coffee" })).await.refusal(), (409, "DUPLICATE_ROOM"));
-    assert_eq!(ann.put(&path, &json!({ "name": "admin" })).await.fields(), ["name"]);
-    assert_eq!(ann.put(&path, &json!({ "visibility": "private" })).await.fields(), ["visibility"]);
-    assert_eq!(root.put(&path, &json!({ "description": "by root" })).await.status, 200, "no member");
+    assert_eq!(
+        ann.put(&path, &json!({ "name": "coffee" })).await.refusal(),
+        (409, "DUPLICATE_ROOM")
+    );
+    assert_eq!(
+        ann.put(&path, &json!({ "name": "admin" })).await.fields(),
+        ["name"]
+    );
+    assert_eq!(
+        ann.put(&path, &json!({ "visibility": "private" })).await.fields(),
+        ["visibility"]
+    );
+    assert_eq!(
+        root.put(&path, &json!({ "description": "by root" })).await.status,
+        200,
+        "no member"
+    );
 
     let ban = |whom: &super::town::Person<'_>| format!("{path}/bans/{}", whom.id);
-    assert_eq!(bob.put(&ban(&cid), &json!({})).await.refusal(), (403, "FORBIDDEN"));
+    assert_eq!(
+        bob.put(&ban(&cid), &json!({})).await.refusal(),
+        (403, "FORBIDDEN")
+    );
     assert_eq!(ann.put(&ban(&cid), &json!({})).await.status, 204);
     assert_eq!(cid.sees(&id).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(cid.joins(&id, &json!({})).await.refusal(), (403, "FORBIDDEN"));
@@ -240,12 +301,30 @@ async fn rooms_are_renamed_and_cleared_by_moderators_and_closed_by_server_admins
     // Groups' affairs are not a room's.
     assert_eq!(ann.adds(&id, &root).await.refusal(), (400, "VALIDATION"));
     assert_eq!(ann.removes(&id, &bob).await.refusal(), (400, "VALIDATION"));
-    assert_eq!(ann.makes_of(&id, &bob, "admin").await.refusal(), (400, "VALIDATION"));
+    assert_eq!(
+        ann.makes_of(&id, &bob, "admin").await.refusal(),
+        (400, "VALIDATION")
+    );
 
-    assert_eq!(ann.delete("/api/rooms/green-tea").await.refusal(), (403, "FORBIDDEN"));
+    assert_eq!(
+        ann.delete("/api/rooms/green-tea").await.refusal(),
+        (403, "FORBIDDEN")
+    );
     assert_eq!(ann.delete(&path).await.refusal(), (403, "FORBIDDEN"));
     assert_eq!(root.delete("/api/rooms/Green-Tea").await.status, 204);
     assert_eq!(root.delete(&path).await.status, 204);
-    assert!(world.stores.conversations.get(parsed(&id)).await.unwrap().unwrap().archived);
-    assert_eq!(root.delete("/api/rooms/nowhere").await.refusal(), (404, "NOT_FOUND"));
+    assert!(
+        world
+            .stores
+            .conversations
+            .get(parsed(&id))
+            .await
+            .unwrap()
+            .unwrap()
+            .archived
+    );
+    assert_eq!(
+        root.delete("/api/rooms/nowhere").await.refusal(),
+        (404, "NOT_FOUND")
+    );
 }

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 
 use crate::domain::entry::{EntryKind, MessageBody};
 use crate::engine::eio::QueueLimits;
-use crate::hub::{Channel, Detached};
 use crate::http::tests::world::{Answer, Options, World, id_of, text};
+use crate::hub::{Channel, Detached};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Proposal;
 
@@ -65,7 +65,9 @@ impl Person<'_> {
 
     /// Opens the direct conversation with somebody; its id.
     pub(super) async fn opens(&self, with: &Person<'_>) -> String {
-        let answer = self.post("/api/conversations/direct", &json!({ "userId": with.id })).await;
+        let answer = self
+            .post("/api/conversations/direct", &json!({ "userId": with.id }))
+            .await;
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         text(&answer.body, "id")
     }
@@ -85,7 +87,8 @@ impl Person<'_> {
     }
 
     pub(super) async fn removes(&self, group: &str, whom: &Person<'_>) -> Answer {
-        self.delete(&format!("/api/conversations/{group}/participants/{}", whom.id)).await
+        self.delete(&format!("/api/conversations/{group}/participants/{}", whom.id))
+            .await
     }
 
     pub(super) async fn makes_of(&self, group: &str, whom: &Person<'_>, role: &str) -> Answer {
@@ -94,7 +97,8 @@ impl Person<'_> {
     }
 
     pub(super) async fn leaves(&self, id: &str) -> Answer {
-        self.post(&format!("/api/conversations/{id}/leave"), &json!({})).await
+        self.post(&format!("/api/conversations/{id}/leave"), &json!({}))
+            .await
     }
 
     pub(super) async fn joins(&self, id: &str, body: &Value) -> Answer {
@@ -135,7 +139,11 @@ impl Person<'_> {
         let device = Detached::new(QueueLimits::default());
         self.world.hub.subscribe(&device.link(), &Channel::User(self.id));
         for id in conversations {
-            self.world.deliveries.watch(&device.link(), parsed(id)).await.unwrap();
+            self.world
+                .deliveries
+                .watch(&device.link(), parsed(id))
+                .await
+                .unwrap();
         }
         Device(device)
     }
@@ -154,7 +162,8 @@ impl Device {
         frames
             .map(|frame| {
                 let text = String::from_utf8(frame.payload().to_vec()).unwrap();
-                let mut event: Vec<Value> = serde_json::from_str(text.trim_start_matches(['4', '2'])).unwrap();
+                let mut event: Vec<Value> =
+                    serde_json::from_str(text.trim_start_matches(['4', '2'])).unwrap();
                 let payload = event.pop().unwrap();
                 (event[0].as_str().unwrap().to_owned(), payload)
             })
