@@ -270,6 +270,7 @@ impl ConversationStore for MemoryConversations {
             conversation: conversation.clone(),
             member: member.clone(),
             head: self.log.end(conversation.id),
+            projected: rows.projected_of(conversation.id),
         });
         Ok(overview.take(limit).collect())
     }

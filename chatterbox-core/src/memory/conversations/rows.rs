@@ -141,6 +141,11 @@ impl Rows {
     }
 
     /// Every conversation and the entry at which it stands.
+    /// The entry up to which the rows of a conversation are written.
+    pub(super) fn projected_of(&self, id: ConversationId) -> Seq {
+        self.by_id.get(&id).map_or(Seq::ZERO, |row| row.projected)
+    }
+
     pub(super) fn projected(&self) -> impl Iterator<Item = (ConversationId, Seq)> {
         self.by_id.iter().map(|(id, row)| (*id, row.projected))
     }

@@ -74,6 +74,9 @@ pub struct Overview {
     pub member: Member,
     /// Where the log ends.
     pub head: Head,
+    /// The entry up to which the rows, the user's included, are written: below `head.gov`, an entry behind it may have
+    /// ended the membership.
+    pub projected: Seq,
 }
 
 /// What a list shows of a conversation besides its [`Overview`].
