@@ -18,6 +18,7 @@ pub mod http;
 pub mod hub;
 pub mod ids;
 pub mod layers;
+pub mod live;
 pub mod log;
 pub mod memory;
 pub mod ports;

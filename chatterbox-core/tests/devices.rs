@@ -37,11 +37,11 @@ impl Node {
             hub.clone(),
             stores.clone(),
             Encoder::new(names.clone()),
-            Some(outgoing.clone()),
+            Some(outgoing),
             tasks.clone(),
         );
-        relay.start(&tasks, hub.clone(), deliveries, |_, _| {});
-        let publisher = Publisher::new(hub.clone(), names, Arc::new(SystemClock), Some(outgoing));
+        relay.start(&tasks, hub.clone(), deliveries.clone(), |_, _| {});
+        let publisher = Publisher::new(deliveries, names, Arc::new(SystemClock));
         Node {
             hub,
             publisher,

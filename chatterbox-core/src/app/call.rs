@@ -7,7 +7,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use super::{App, Error, Outcome, accounts, conversations, messages, presence, rooms};
+use super::{
+    App, Error, Outcome, accounts, conversations, digest, looking, messages, presence, rooms, typing,
+};
 pub use crate::auth::Principal;
 use crate::views;
 
@@ -326,6 +328,14 @@ commands! {
     SetHidden: conversations::SetHidden => conversations::HiddenSet,
     /// Set which messages notify (S-122).
     SetNotifications: conversations::SetNotifications => conversations::NotificationsSaved,
+    /// Where all conversations of the caller stand (S-109).
+    GetDigest: digest::GetDigest => digest::Digest,
+    /// Have a conversation before one's eyes (S-087).
+    OpenConversation: looking::OpenConversation => looking::ConversationOpened,
+    /// Say that one types (S-089).
+    StartTyping: typing::StartTyping => typing::TypingStarted,
+    /// Say that one types no more (S-090).
+    StopTyping: typing::StopTyping => typing::TypingStopped,
     /// A connection of a user came up (S-007).
     Connect: presence::Connect => presence::Connected,
     /// A connection of a user ended.

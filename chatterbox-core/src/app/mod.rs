@@ -8,11 +8,14 @@ pub mod access;
 pub mod accounts;
 pub mod call;
 pub mod conversations;
+pub mod digest;
 pub mod jobs;
+pub mod looking;
 pub mod messages;
 pub mod outcome;
 pub mod presence;
 pub mod rooms;
+pub mod typing;
 
 use std::sync::Arc;
 use std::time::Duration;

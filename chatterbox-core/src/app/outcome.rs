@@ -7,6 +7,8 @@ use crate::clock::Timestamp;
 use crate::domain::conversation::RoomName;
 use crate::domain::entry::Seq;
 use crate::ids::{ConversationId, SessionId, UserId};
+use crate::live::Typist;
+use crate::log::Subscribed;
 use crate::views::event::MessageRef;
 use crate::views::{ConversationCreated, Notifications};
 
@@ -77,10 +79,42 @@ pub enum Effect {
         /// Told to the clients.
         reason: EndReason,
     },
+    /// A user is no member of a room any more: none of their sockets hears it, on any node (S-085). Other memberships
+    /// end with an entry of the log.
+    PutOut {
+        /// Which room.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody types, for the next six seconds (S-089).
+    Typing {
+        /// Who, and where.
+        typist: Typist,
+        /// On which device.
+        session: SessionId,
+    },
+    /// Somebody types no more (S-090).
+    StopTyping {
+        /// Where.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+    },
     /// A connection of this user came up on this node.
-    Arrived(UserId),
+    Arrived {
+        /// Who.
+        user: UserId,
+        /// What the connection hears, if that was just read: those are told who hear it too.
+        circle: Option<Arc<Subscribed>>,
+    },
     /// A connection of this user on this node ended.
-    Left(UserId),
+    Left {
+        /// Who.
+        user: UserId,
+        /// Of which login.
+        session: SessionId,
+    },
     /// A job to be done.
     Enqueue(Job),
     /// Something the operator's audit log should hold.
@@ -153,6 +187,20 @@ pub enum UserSignal {
     UserBlocked(UserId),
     /// The user blocks somebody no longer (S-135).
     UserUnblocked(UserId),
+    /// The user has joined a room; those in a large room are not told (S-084, S-099).
+    JoinedRoom {
+        /// Which.
+        room: RoomName,
+        /// Members now.
+        members: u64,
+    },
+    /// The user has left a room; those in a large room are not told (S-085, S-100).
+    LeftRoom {
+        /// Which.
+        room: RoomName,
+        /// Members now.
+        members: u64,
+    },
     /// A conversation has begun with the user in it (S-064, S-128).
     ConversationCreated(Arc<ConversationCreated>),
     /// The user's list leaves a conversation out, or shows it again (S-063).

@@ -147,6 +147,22 @@ impl<K: Hash + Eq + Clone> Hub<K> {
         self.with_topic(key, |topic| topic.publish(packet, delivery, except))
     }
 
+    /// As [`publish`](Hub::publish), to everybody but several.
+    pub fn publish_except(
+        &self,
+        key: &K,
+        packet: &Packet,
+        delivery: Delivery,
+        except: &[ConnectionId],
+    ) -> usize {
+        self.with_topic(key, |topic| topic.publish_except(packet, delivery, except))
+    }
+
+    /// Whether the connection is subscribed.
+    pub fn is_subscribed(&self, link: &Link, key: &K) -> bool {
+        self.with_topic(key, |topic| topic.is_subscribed(link.id()))
+    }
+
     /// How many connections are subscribed.
     pub fn watchers(&self, key: &K) -> usize {
         self.with_topic(key, |topic| topic.watchers())
@@ -237,7 +253,12 @@ impl<K: Hash + Eq + Clone> Topic<'_, K> {
 
     /// See [`Hub::publish`].
     pub fn publish(&mut self, packet: &Packet, delivery: Delivery, except: Option<ConnectionId>) -> usize {
-        let recipients = self.links().iter().filter(|link| Some(link.id()) != except);
+        self.publish_except(packet, delivery, except.as_slice())
+    }
+
+    /// See [`Hub::publish_except`].
+    pub fn publish_except(&mut self, packet: &Packet, delivery: Delivery, except: &[ConnectionId]) -> usize {
+        let recipients = self.links().iter().filter(|link| !except.contains(&link.id()));
         match delivery {
             Delivery::Reliable => recipients.map(|link| link.send(packet.clone())).count(),
             Delivery::Volatile => recipients
@@ -249,6 +270,11 @@ impl<K: Hash + Eq + Clone> Topic<'_, K> {
         }
     }
 
+    /// See [`Hub::is_subscribed`].
+    pub fn is_subscribed(&self, connection: ConnectionId) -> bool {
+        self.members().is_some_and(|members| members.position(connection).is_some())
+    }
+
     /// See [`Hub::watchers`].
     pub fn watchers(&self) -> usize {
         self.links().len()
@@ -256,9 +282,12 @@ impl<K: Hash + Eq + Clone> Topic<'_, K> {
 
     /// The subscribed connections, in no order.
     pub fn links(&self) -> &[Link] {
-        let topic = self.shard.by_key.get(self.key);
-        let members = topic.and_then(|topic| self.shard.slots.get((topic / SHARDS) as usize)?.as_ref());
-        members.map_or(&[], |members| &members.links)
+        self.members().map_or(&[], |members| &members.links)
+    }
+
+    fn members(&self) -> Option<&Members<K>> {
+        let topic = self.shard.by_key.get(self.key)?;
+        self.shard.slots.get((topic / SHARDS) as usize)?.as_ref()
     }
 }
 

@@ -1,25 +1,54 @@
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+//! Who is online (S-103, S-104).
+//!
+//! ```text
+//! first connection on this node ─▶ port.arrive ─▶ Appeared ─┐
+//! last one ended, 12 s ago      ─▶ port.leave  ─▶ Vanished ─┼─▶ once a second: those who care, here and elsewhere
+//! a node's lease ran out        ─▶ port.claim_expired ──────┘
+//! ```
+//! One task reports, in order, and lets nobody wait for the port. A change that the port did not take is tried again.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use serde::Serialize;
 use tokio::sync::mpsc;
+use tokio::time::{Instant, MissedTickBehavior};
 
 use super::Carry;
 use crate::app::Effect;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
+use crate::domain::conversation::Kind;
+use crate::engine::chat::encode;
+use crate::error::Error;
 use crate::ids::{NodeId, UserId};
-use crate::ports::presence::{Presence, PresenceError, Renewal};
+use crate::log::{Deliveries, Subscribed};
+use crate::ports::presence::{Presence, PresenceError, Renewal, Transition};
 use crate::tasks::Tasks;
 
-/// A node's lease and how often it is renewed (DESIGN.md section 4, Presence).
-const LEASE: Duration = Duration::from_secs(30);
+/// A node's lease and how often it is renewed (DESIGN.md section 4, Presence). With the time until another node looks
+/// and tells, a dead node's users are offline within 30 s (I7).
+const LEASE: Duration = Duration::from_secs(26);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
+/// How often this node looks for others whose lease has run out.
+const CLAIM_EVERY: Duration = Duration::from_secs(2);
+/// Who comes back within this time was never away (S-104).
+const GRACE: Duration = Duration::from_secs(12);
+/// Comings and goings are told so often (S-103).
+const TELL_EVERY: Duration = Duration::from_secs(1);
+/// A change that the port did not take is tried again after this time.
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// Users told about in one turn, so that the lease is renewed in time.
+const TOLD_AT_ONCE: usize = 256;
 /// Changes that wait for the presence port; above, they are dropped.
 const WAITING_MAX: usize = 65_536;
+/// Conversations of a user whose members are told.
+const CIRCLE_MAX: usize = 5_000;
+/// People a user has direct conversations with, or blocks, as far as they are looked at.
+const PEOPLE_MAX: usize = 1_000;
 
-/// Counts each user's connections on this node and reports the first and the last to the presence port, in order and
-/// without letting anybody wait for it.
+/// Counts each user's connections on this node and reports the first and the last.
 #[derive(Clone)]
 pub struct Presences {
     connections: Arc<Mutex<HashMap<UserId, u32>>>,
@@ -27,34 +56,45 @@ pub struct Presences {
 }
 
 enum Change {
-    Arrived(UserId),
+    Arrived(UserId, Option<Arc<Subscribed>>),
     Left(UserId),
 }
 
 impl Presences {
-    /// Reports to `port` as `node`, from a task of its own, which also renews the node's lease.
-    pub fn start(port: Arc<dyn Presence>, node: NodeId, clock: Arc<dyn Clock>, tasks: &Tasks) -> Presences {
+    /// Reports to `port` as `node`, from a task of its own, which also renews the node's lease and tells the
+    /// connections that `deliveries` reaches.
+    pub fn start(
+        port: Arc<dyn Presence>,
+        node: NodeId,
+        clock: Arc<dyn Clock>,
+        deliveries: Arc<Deliveries>,
+        tasks: &Tasks,
+    ) -> Presences {
         let (changes, incoming) = mpsc::channel(WAITING_MAX);
         let connections: Arc<Mutex<HashMap<UserId, u32>>> = Arc::default();
         let reporter = Reporter {
             port,
             node,
             clock,
+            deliveries,
             connections: connections.clone(),
+            leaving: HashMap::new(),
+            due: BTreeSet::new(),
+            news: HashMap::new(),
         };
         tasks.spawn_until_stopped(reporter.run(incoming));
         Presences { connections, changes }
     }
 
     fn count(&self, effect: &Effect) {
-        let mut connections = self.connections.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut connections = lock(&self.connections);
         let change = match effect {
-            Effect::Arrived(user) => {
+            Effect::Arrived { user, circle } => {
                 let count = connections.entry(*user).or_default();
                 *count += 1;
-                (*count == 1).then_some(Change::Arrived(*user))
+                (*count == 1).then(|| Change::Arrived(*user, circle.clone()))
             }
-            Effect::Left(user) => {
+            Effect::Left { user, .. } => {
                 let Some(count) = connections.get_mut(user) else {
                     return;
                 };
@@ -66,10 +106,13 @@ impl Presences {
             }
             Effect::Publish { .. }
             | Effect::Tell { .. }
-            | Effect::EndSessions { .. }
-            | Effect::Enqueue(_)
             | Effect::Opened { .. }
+            | Effect::PutOut { .. }
+            | Effect::Typing { .. }
+            | Effect::StopTyping { .. }
+            | Effect::EndSessions { .. }
             | Effect::Read(_)
+            | Effect::Enqueue(_)
             | Effect::Audit { .. } => None,
         };
         // Sent under the lock, so that changes of one user stay in order.
@@ -96,19 +139,71 @@ struct Reporter {
     port: Arc<dyn Presence>,
     node: NodeId,
     clock: Arc<dyn Clock>,
+    deliveries: Arc<Deliveries>,
     connections: Arc<Mutex<HashMap<UserId, u32>>>,
+    /// Those without a connection here whom the port still counts.
+    leaving: HashMap<UserId, Leaving>,
+    /// When their time is up.
+    due: BTreeSet<(Instant, UserId)>,
+    /// What is to be told. The last change counts.
+    news: HashMap<UserId, News>,
+}
+
+struct Leaving {
+    due: Instant,
+    /// When their last connection ended.
+    seen: Timestamp,
+}
+
+enum News {
+    Online {
+        at: Timestamp,
+        circle: Option<Arc<Subscribed>>,
+    },
+    Offline {
+        last_seen: Timestamp,
+    },
+}
+
+/// S-103.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceOnline {
+    user_id: UserId,
+    at: Timestamp,
+}
+
+/// S-104.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceOffline {
+    user_id: UserId,
+    last_seen: Timestamp,
 }
 
 impl Reporter {
-    async fn run(self, mut changes: mpsc::Receiver<Change>) {
-        let mut renewals = tokio::time::interval(RENEW_EVERY);
+    async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+        let mut renewals = ticks(RENEW_EVERY);
+        let mut claims = ticks(CLAIM_EVERY);
+        let mut tellings = ticks(TELL_EVERY);
         loop {
+            let next = self.due.first().map(|(at, _)| *at);
             let result = tokio::select! {
                 // The first renewal comes before the first user.
                 biased;
                 _ = renewals.tick() => self.renew().await,
+                _ = claims.tick() => self.claim().await,
+                _ = tellings.tick(), if !self.news.is_empty() => {
+                    self.tell().await;
+                    Ok(())
+                }
+                () = sleep_until(next) => self.leave_due().await,
                 change = changes.recv() => match change {
-                    Some(change) => self.report(change).await,
+                    Some(Change::Arrived(user, circle)) => self.arrive(user, circle).await,
+                    Some(Change::Left(user)) => {
+                        self.leave_at(user, Instant::now() + GRACE, self.clock.now());
+                        Ok(())
+                    }
                     None => return,
                 },
             };
@@ -121,31 +216,164 @@ impl Reporter {
         }
     }
 
-    async fn report(&self, change: Change) -> Result<(), PresenceError> {
-        let now = self.clock.now();
-        match change {
-            Change::Arrived(user) => self.port.arrive(user, self.node, now).await.map(drop),
-            Change::Left(user) => self.port.leave(user, self.node, now).await.map(drop),
+    async fn arrive(&mut self, user: UserId, circle: Option<Arc<Subscribed>>) -> Result<(), PresenceError> {
+        if let Some(leaving) = self.leaving.remove(&user) {
+            // A reload: the port has not heard of it.
+            self.due.remove(&(leaving.due, user));
+            return Ok(());
         }
+        let at = self.clock.now();
+        match self.port.arrive(user, self.node, at).await {
+            Ok(Transition::Appeared) => {
+                self.news.insert(user, News::Online { at, circle });
+            }
+            Ok(Transition::Vanished | Transition::None) => {}
+            Err(error) => {
+                // Looked at again like somebody who leaves, and found to be here.
+                self.leave_at(user, Instant::now() + RETRY_AFTER, at);
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp) {
+        if let Some(before) = self.leaving.insert(user, Leaving { due, seen }) {
+            self.due.remove(&(before.due, user));
+        }
+        self.due.insert((due, user));
+    }
+
+    /// Reports one of those whose time is up.
+    async fn leave_due(&mut self) -> Result<(), PresenceError> {
+        let Some((_, user)) = self.due.pop_first() else {
+            return Ok(());
+        };
+        let Some(Leaving { seen, .. }) = self.leaving.remove(&user) else {
+            return Ok(());
+        };
+        if lock(&self.connections).contains_key(&user) {
+            return self.arrive(user, None).await;
+        }
+        match self.port.leave(user, self.node, seen).await {
+            Ok(Transition::Vanished) => {
+                self.news.insert(user, News::Offline { last_seen: seen });
+            }
+            Ok(Transition::Appeared | Transition::None) => {}
+            Err(error) => {
+                self.leave_at(user, Instant::now() + RETRY_AFTER, seen);
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Renews the lease. When another node had given this one up, its users arrive anew.
-    async fn renew(&self) -> Result<(), PresenceError> {
+    async fn renew(&mut self) -> Result<(), PresenceError> {
         match self.port.renew(self.node, self.clock.now(), LEASE).await? {
             Renewal::Held => Ok(()),
             Renewal::Fresh => {
-                let users: Vec<UserId> = self
-                    .connections
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .keys()
-                    .copied()
-                    .collect();
+                let users: Vec<UserId> = lock(&self.connections).keys().copied().collect();
                 for user in users {
-                    self.port.arrive(user, self.node, self.clock.now()).await?;
+                    self.arrive(user, None).await?;
                 }
                 Ok(())
             }
         }
     }
+
+    /// Takes over the users of nodes that are dead.
+    async fn claim(&mut self) -> Result<(), PresenceError> {
+        while let Some(vanished) = self.port.claim_expired(self.clock.now()).await? {
+            for user in vanished {
+                let last_seen = self.port.last_seen(user).await?;
+                // Whoever is back meanwhile is told of by who has seen them come.
+                if let Some(last_seen) = last_seen {
+                    self.news.insert(user, News::Offline { last_seen });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn tell(&mut self) {
+        let users: Vec<UserId> = self.news.keys().take(TOLD_AT_ONCE).copied().collect();
+        for user in users {
+            let Some(news) = self.news.remove(&user) else {
+                continue;
+            };
+            if let Err(error) = self.tell_one(user, news).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the coming or going of user {user} could not be told"
+                );
+            }
+        }
+    }
+
+    async fn tell_one(&self, user: UserId, news: News) -> Result<(), Error> {
+        let (packet, circle) = match news {
+            News::Online { at, circle } => {
+                let event = PresenceOnline { user_id: user, at };
+                (encode::event("presence:online", &event), circle)
+            }
+            News::Offline { last_seen } => {
+                let event = PresenceOffline {
+                    user_id: user,
+                    last_seen,
+                };
+                (encode::event("presence:offline", &event), None)
+            }
+        };
+        let circle = match circle {
+            Some(circle) => circle,
+            None => Arc::new(self.circle(user).await?),
+        };
+        let outgoing = self.deliveries.outgoing();
+        if outgoing.is_none() && !self.deliveries.has_onlookers(user, &circle) {
+            return Ok(());
+        }
+        let stores = self.deliveries.stores();
+        let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
+        // Who blocks and who is blocked don't hear of each other (S-135).
+        let mut except = stores.blocks.blockers_of(user, &partners).await?;
+        let blocked = stores.blocks.list(user, None, PEOPLE_MAX).await?;
+        except.extend(blocked.into_iter().map(|block| block.user));
+        self.deliveries
+            .tell_presence(user, &partners, &circle.groups, &except, &packet);
+        if let Some(outgoing) = outgoing {
+            outgoing.presence(user, partners, circle.groups.clone(), except, packet);
+        }
+        Ok(())
+    }
+
+    async fn circle(&self, user: UserId) -> Result<Subscribed, Error> {
+        let conversations = &self.deliveries.stores().conversations;
+        let mut circle = Subscribed::default();
+        for one in conversations.overview(user, CIRCLE_MAX).await? {
+            match one.conversation.kind {
+                Kind::Direct => circle.directs.push(one.conversation.id),
+                Kind::Group => circle.groups.push(one.conversation.id),
+                Kind::Room(_) => {}
+            }
+        }
+        Ok(circle)
+    }
+}
+
+fn ticks(every: Duration) -> tokio::time::Interval {
+    let mut ticks = tokio::time::interval(every);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,46 +8,96 @@ use smallvec::smallvec;
 use super::Carry;
 use crate::app::{Effect, EndReason, Signal, UserSignal};
 use crate::clock::{Clock, Timestamp};
+use crate::domain::conversation::RoomName;
+use crate::domain::entry::Seq;
 use crate::engine::chat::encode;
 use crate::engine::{CloseReason, Packet};
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
 use crate::ids::{ConversationId, SessionId, UserId};
-use crate::log::Outgoing;
+use crate::log::{Deliveries, Reach};
 use crate::views::event::MessageRef;
 use crate::views::{Names, Notifications, PublicUser};
 
-/// Tells sockets, here and on other nodes, what is not in a log, and closes those of ended sessions.
+/// Tells sockets, here and on other nodes, what is not in a log, lets them hear what they have come into, and closes
+/// those of ended sessions.
 #[derive(Clone)]
 pub struct Publisher {
-    hub: Arc<Hub<Channel>>,
+    deliveries: Arc<Deliveries>,
     names: Names,
     clock: Arc<dyn Clock>,
-    outgoing: Option<Outgoing>,
 }
 
 impl Publisher {
-    /// To the sockets in `hub` and to other nodes through `outgoing`.
-    pub fn new(
-        hub: Arc<Hub<Channel>>,
-        names: Names,
-        clock: Arc<dyn Clock>,
-        outgoing: Option<Outgoing>,
-    ) -> Publisher {
+    /// To the sockets that `deliveries` reaches, on this node and on others.
+    pub fn new(deliveries: Arc<Deliveries>, names: Names, clock: Arc<dyn Clock>) -> Publisher {
         Publisher {
-            hub,
+            deliveries,
             names,
             clock,
-            outgoing,
         }
     }
 
     async fn encode(&self, signal: &Signal) -> Result<Packet, Error> {
-        let (event, room, user, member_count) = match signal {
-            Signal::UserJoinedRoom { room, user, members } => ("user-joined-room", room, user, *members),
-            Signal::UserLeftRoom { room, user, members } => ("user-left-room", room, user, *members),
-        };
-        let user = self.names.get(*user).await?;
+        match signal {
+            Signal::UserJoinedRoom { room, user, members } => {
+                self.membership("user-joined-room", room, *user, *members).await
+            }
+            Signal::UserLeftRoom { room, user, members } => {
+                self.membership("user-left-room", room, *user, *members).await
+            }
+        }
+    }
+
+    async fn encode_for_user(&self, user: UserId, signal: &UserSignal) -> Result<Packet, Error> {
+        match signal {
+            UserSignal::JoinedRoom { room, members } => {
+                self.membership("user-joined-room", room, user, *members).await
+            }
+            UserSignal::LeftRoom { room, members } => {
+                self.membership("user-left-room", room, user, *members).await
+            }
+            UserSignal::MessageHidden { conversation, message } => Ok(encode::event(
+                "message-hidden",
+                &MessageHidden {
+                    conversation_id: *conversation,
+                    message: *message,
+                },
+            )),
+            UserSignal::UserBlocked(user_id) => Ok(encode::event("user-blocked", &Whom { user_id })),
+            UserSignal::UserUnblocked(user_id) => Ok(encode::event("user-unblocked", &Whom { user_id })),
+            UserSignal::ConversationCreated(created) => {
+                Ok(encode::event("conversation-created", &created.view()))
+            }
+            UserSignal::ConversationHidden { conversation, hidden } => Ok(encode::event(
+                "conversation-hidden",
+                &Hidden {
+                    conversation_id: *conversation,
+                    hidden: *hidden,
+                },
+            )),
+            UserSignal::NotificationsSet {
+                conversation,
+                notifications,
+            } => Ok(encode::event(
+                "conversation-notifications",
+                &NotificationsSet {
+                    conversation_id: *conversation,
+                    notifications: *notifications,
+                },
+            )),
+        }
+    }
+
+    /// S-099, S-100.
+    async fn membership(
+        &self,
+        event: &str,
+        room: &RoomName,
+        user: UserId,
+        member_count: u64,
+    ) -> Result<Packet, Error> {
+        let user = self.names.get(user).await?;
         let payload = RoomMembership {
             room_name: room.as_str(),
             user: &user,
@@ -56,41 +106,60 @@ impl Publisher {
         };
         Ok(encode::event(event, &payload))
     }
+
+    async fn carry_one(&self, effect: &Effect) -> Result<(), Error> {
+        let hub = self.deliveries.hub();
+        let outgoing = self.deliveries.outgoing();
+        match effect {
+            Effect::Publish { conversation, event } => {
+                let packet = self.encode(event).await?;
+                let reach = reach(event);
+                self.deliveries.signal(*conversation, reach, &packet);
+                if let Some(outgoing) = outgoing {
+                    outgoing.signal(*conversation, reach, packet);
+                }
+            }
+            Effect::Tell { user, event } => {
+                let packet = self.encode_for_user(*user, event).await?;
+                hub.publish(&Channel::User(*user), &packet, Delivery::Reliable, None);
+                if let Some(outgoing) = outgoing {
+                    outgoing.tell(*user, packet);
+                }
+            }
+            Effect::Opened { conversation, members } => {
+                if let Some(outgoing) = outgoing {
+                    outgoing.enter(*conversation, members, Seq::ZERO);
+                }
+                self.deliveries.enter(*conversation, members, Seq::ZERO).await?;
+            }
+            Effect::PutOut { conversation, user } => {
+                self.deliveries.exit(*conversation, *user);
+                if let Some(outgoing) = outgoing {
+                    outgoing.exit(*conversation, *user);
+                }
+            }
+            Effect::Typing { typist, session } => self.deliveries.typists().began(typist.clone(), *session),
+            Effect::StopTyping { conversation, user } => {
+                self.deliveries.typists().stopped(*conversation, *user);
+            }
+            Effect::Left { session, .. } => self.deliveries.typists().disconnected(*session),
+            Effect::EndSessions { sessions, reason } => {
+                end_sessions(hub, sessions, *reason);
+                if let Some(outgoing) = outgoing {
+                    outgoing.end_sessions(sessions.clone(), *reason);
+                }
+            }
+            Effect::Read(_) | Effect::Arrived { .. } | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+        }
+        Ok(())
+    }
 }
 
-/// A user's own event needs no look-up: it is told with what it carries.
-fn encode_for_user(signal: &UserSignal) -> Packet {
+/// Who hears it.
+fn reach(signal: &Signal) -> Reach {
     match signal {
-        UserSignal::MessageHidden {
-            conversation,
-            message,
-        } => encode::event(
-            "message-hidden",
-            &MessageHidden {
-                conversation_id: *conversation,
-                message: *message,
-            },
-        ),
-        UserSignal::UserBlocked(user_id) => encode::event("user-blocked", &Whom { user_id }),
-        UserSignal::UserUnblocked(user_id) => encode::event("user-unblocked", &Whom { user_id }),
-        UserSignal::ConversationCreated(created) => encode::event("conversation-created", &created.view()),
-        UserSignal::ConversationHidden { conversation, hidden } => encode::event(
-            "conversation-hidden",
-            &Hidden {
-                conversation_id: *conversation,
-                hidden: *hidden,
-            },
-        ),
-        UserSignal::NotificationsSet {
-            conversation,
-            notifications,
-        } => encode::event(
-            "conversation-notifications",
-            &NotificationsSet {
-                conversation_id: *conversation,
-                notifications: *notifications,
-            },
-        ),
+        // Also those of their devices that don't watch the room.
+        Signal::UserJoinedRoom { user, .. } | Signal::UserLeftRoom { user, .. } => Reach::With(*user),
     }
 }
 
@@ -140,40 +209,11 @@ struct RoomMembership<'a> {
 impl Carry for Publisher {
     async fn carry(&self, effects: &[Effect]) {
         for effect in effects {
-            match effect {
-                Effect::Publish { conversation, event } => match self.encode(event).await {
-                    Ok(packet) => {
-                        let channel = Channel::Conversation(*conversation);
-                        self.hub.publish(&channel, &packet, Delivery::Droppable, None);
-                        if let Some(outgoing) = &self.outgoing {
-                            outgoing.signal(*conversation, packet);
-                        }
-                    }
-                    Err(error) => tracing::warn!(
-                        error = &error as &dyn std::error::Error,
-                        "an event could not be told to the watchers of conversation {conversation}"
-                    ),
-                },
-                Effect::Tell { user, event } => {
-                    let packet = encode_for_user(event);
-                    self.hub
-                        .publish(&Channel::User(*user), &packet, Delivery::Reliable, None);
-                    if let Some(outgoing) = &self.outgoing {
-                        outgoing.tell(*user, packet);
-                    }
-                }
-                Effect::EndSessions { sessions, reason } => {
-                    end_sessions(&self.hub, sessions, *reason);
-                    if let Some(outgoing) = &self.outgoing {
-                        outgoing.end_sessions(sessions.clone(), *reason);
-                    }
-                }
-                Effect::Opened { .. }
-                | Effect::Read(_)
-                | Effect::Arrived(_)
-                | Effect::Left(_)
-                | Effect::Enqueue(_)
-                | Effect::Audit { .. } => {}
+            if let Err(error) = self.carry_one(effect).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "sockets could not be told of something; they read it after a reconnect"
+                );
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::domain::entry::Seq;
 use crate::engine::chat::encode;
 use crate::hub::{Channel, Delivery, Hub};
 use crate::ids::{ConversationId, UserId};
-use crate::log::Outgoing;
+use crate::log::{Outgoing, Reach};
 use crate::tasks::Tasks;
 
 /// How often others hear how far one user has read one conversation.
@@ -111,7 +111,7 @@ impl Inner {
             let channel = Channel::Conversation(receipt.conversation);
             self.hub.publish(&channel, &packet, Delivery::Droppable, None);
             if let Some(outgoing) = &self.outgoing {
-                outgoing.signal(receipt.conversation, packet.clone());
+                outgoing.signal(receipt.conversation, Reach::Watchers, packet.clone());
             }
         }
         for user in &receipt.to.users {

@@ -33,6 +33,8 @@ pub struct Announced {
     pub packet: Packet,
     /// Who begins or ends to hear the conversation with this entry.
     pub crossing: Option<Crossing>,
+    /// Who wrote it, if it is a message: they don't type any more.
+    pub author: Option<UserId>,
 }
 
 /// Somebody's way in or out.
@@ -45,6 +47,14 @@ pub enum Crossing {
 }
 
 impl Crossing {
+    /// Whom the entry brings in.
+    fn comer(entry: &Entry) -> Option<UserId> {
+        match Crossing::of(&entry.kind)? {
+            Crossing::In(user) => Some(user),
+            Crossing::Out(_) => None,
+        }
+    }
+
     fn of(kind: &EntryKind) -> Option<Crossing> {
         match kind {
             EntryKind::Join(Join { user, .. }) => Some(Crossing::In(*user)),
@@ -104,6 +114,7 @@ impl Encoder {
                 packet: packet
                     .ok_or_else(|| Error::Internal("an entry names somebody without a name".into()))?,
                 crossing: Crossing::of(&entry.kind),
+                author: entry.kind.is_message().then_some(entry.sender),
             });
         }
         let first = entries.first().map_or(Seq::ZERO, |entry| entry.seq);
@@ -135,15 +146,27 @@ impl Announcer {
 
     /// Announces consecutive entries. They are durable: what fails here is healed from the log.
     pub(super) async fn announce(&self, conversation: &Conversation, entries: &[Entry]) {
-        if entries.is_empty() || self.outgoing.is_none() && !self.deliveries.is_watched(conversation.id) {
+        let Some(first) = entries.first() else { return };
+        let comers: Vec<UserId> = entries.iter().filter_map(Crossing::comer).collect();
+        let is_heard = self.outgoing.is_some() || self.deliveries.has_connections(&comers);
+        if !is_heard && !self.deliveries.is_watched_or_note(conversation.id) {
             return;
         }
+        let behind = Seq(first.seq.0.saturating_sub(1));
         match self.encoder.encode(conversation, entries).await {
             Ok(announcement) => {
                 if let Some(outgoing) = &self.outgoing {
                     outgoing.entries(&announcement);
+                    // For nodes that don't watch the conversation yet.
+                    if !comers.is_empty() {
+                        outgoing.enter(conversation.id, &comers, behind);
+                    }
                 }
+                self.deliveries.open_for(conversation.id, &comers, behind).await;
                 self.deliveries.deliver(announcement);
+                if !comers.is_empty() {
+                    self.deliveries.forget_unwatched(conversation.id);
+                }
             }
             Err(error) => {
                 let id = conversation.id;

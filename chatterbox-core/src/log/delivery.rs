@@ -2,29 +2,29 @@
 //!
 //! The next entry in line is delivered, an older one dropped. One further on is parked, for the bus may be out of
 //! order; if the gap is still there after 50 ms it is read from the log. Heads are compared now and then as well, so
-//! that an entry whose announcement got lost for good is delivered all the same.
+//! that an entry whose announcement got lost for good is delivered all the same. Who watches is `subscribe.rs`, what a
+//! connection hears that has been away is `resume.rs`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
 use super::announce::{Announced, Announcement, Crossing, Encoder};
+use super::journal::Journal;
 use super::relay::Outgoing;
-use crate::domain::conversation::Conversation;
+use super::watched::{Progress, Watched};
 use crate::domain::entry::Seq;
-use crate::engine::Packet;
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Hub, Link};
 use crate::ids::{ConversationId, UserId};
+use crate::live::Typists;
 use crate::ports::audience::Audience;
 use crate::ports::storage::Stores;
 use crate::tasks::Tasks;
 
-/// Entries parked per conversation, by number and size; above, all are dropped and read from the log.
-const PARKED_MAX: usize = 256;
-const PARKED_BYTES_MAX: usize = 1 << 20;
 /// How long a gap may last before it is read from the log.
 const GAP_PATIENCE: Duration = Duration::from_millis(50);
 /// Gaps read at a time on a node.
@@ -32,34 +32,21 @@ const READS_AT_ONCE: usize = 16;
 /// Entries read at a time.
 const READ_LIMIT: usize = 1000;
 /// Heads compared in one question to the store.
-const HEADS_AT_ONCE: usize = 500;
+pub(super) const HEADS_AT_ONCE: usize = 500;
 
 /// The watched conversations of this node.
 pub struct Deliveries {
-    hub: Arc<Hub<Channel>>,
-    stores: Stores,
-    encoder: Encoder,
-    outgoing: Option<Outgoing>,
-    tasks: Tasks,
+    pub(super) hub: Arc<Hub<Channel>>,
+    pub(super) stores: Stores,
+    pub(super) encoder: Encoder,
+    pub(super) outgoing: Option<Outgoing>,
+    pub(super) tasks: Tasks,
+    pub(super) journal: Journal,
+    typists: Typists,
     reads: Semaphore,
     watched: Mutex<HashMap<ConversationId, Arc<Watched>>>,
-}
-
-struct Watched {
-    conversation: Conversation,
-    progress: Mutex<Progress>,
-}
-
-#[derive(Default)]
-struct Progress {
-    /// The last entry delivered; unknown until the head was read.
-    last: Option<Seq>,
-    parked: BTreeMap<Seq, Announced>,
-    parked_bytes: usize,
-    /// Whether somebody is about to read the gap.
-    healing: bool,
-    /// Nobody watches any more; a newcomer begins anew.
-    over: bool,
+    /// Entries delivered on this node so far.
+    moves: AtomicU64,
 }
 
 impl Deliveries {
@@ -71,137 +58,167 @@ impl Deliveries {
         outgoing: Option<Outgoing>,
         tasks: Tasks,
     ) -> Arc<Deliveries> {
-        let reads = Semaphore::new(READS_AT_ONCE);
         Arc::new(Deliveries {
+            typists: Typists::start(hub.clone(), outgoing.clone(), &tasks),
             hub,
             stores,
             encoder,
             outgoing,
             tasks,
-            reads,
+            journal: Journal::default(),
+            reads: Semaphore::new(READS_AT_ONCE),
             watched: Mutex::default(),
+            moves: AtomicU64::new(0),
         })
     }
 
-    /// Whether a connection of this node watches the conversation.
-    pub(super) fn is_watched(&self, conversation: ConversationId) -> bool {
-        lock(&self.watched).contains_key(&conversation)
+    /// Who types.
+    pub fn typists(&self) -> &Typists {
+        &self.typists
     }
 
-    /// Lets the connection have every entry above the returned number, in order, each once.
-    pub async fn watch(&self, link: &Link, conversation: ConversationId) -> Result<Seq, Error> {
-        loop {
-            let watched = self.watched(conversation).await?;
-            if lock(&watched.progress).last.is_none() {
-                self.begin(&watched).await?;
-            }
-            let progress = lock(&watched.progress);
-            if let Some(last) = progress.last
-                && !progress.over
-            {
-                // Nothing is published while the progress is locked, so nothing falls between.
-                self.hub.subscribe(link, &Channel::Conversation(conversation));
-                return Ok(last);
-            }
+    /// Who watches what.
+    pub fn hub(&self) -> &Arc<Hub<Channel>> {
+        &self.hub
+    }
+
+    /// The way to the other nodes, if there are any.
+    pub fn outgoing(&self) -> Option<&Outgoing> {
+        self.outgoing.as_ref()
+    }
+
+    /// Where members and entries are kept.
+    pub(crate) fn stores(&self) -> &Stores {
+        &self.stores
+    }
+
+    /// Whether a connection of this node watches the conversation. If not, what is about to be announced is noted as
+    /// unheard.
+    pub(super) fn is_watched_or_note(&self, conversation: ConversationId) -> bool {
+        self.find_or_note(conversation).is_some()
+    }
+
+    fn find_or_note(&self, conversation: ConversationId) -> Option<Arc<Watched>> {
+        let all = self.lock();
+        let found = all.get(&conversation).cloned();
+        if found.is_none() {
+            // Under the lock: who begins to watch either was here before or finds the note.
+            self.journal.note_unheard(conversation);
         }
-    }
-
-    /// Ends what [`watch`](Deliveries::watch) began.
-    pub fn unwatch(&self, link: &Link, conversation: ConversationId) {
-        self.hub.unsubscribe(link, &Channel::Conversation(conversation));
-        self.forget_unwatched(conversation);
-    }
-
-    /// Ends all subscriptions of a connection, those to users and sessions included.
-    pub fn unwatch_all(&self, link: &Link) {
-        let topics = self.hub.topics_of(link);
-        self.hub.unsubscribe_all(link);
-        for topic in topics {
-            if let Channel::Conversation(conversation) = topic {
-                self.forget_unwatched(conversation);
-            }
-        }
+        found
     }
 
     /// Hands an announcement to the watchers, or to the shelf until the entries before it have come.
     pub fn deliver(self: &Arc<Self>, announcement: Announcement) {
-        let Some(watched) = lock(&self.watched).get(&announcement.conversation).cloned() else {
+        let Some(watched) = self.find_or_note(announcement.conversation) else {
             return;
         };
-        let mut progress = lock(&watched.progress);
+        let mut late_comers = Vec::new();
+        let mut progress = watched.lock();
         let mut seq = announcement.first;
         for entry in announcement.entries {
             match progress.last {
-                Some(last) if seq <= last => {}
+                Some(last) if seq <= last => {
+                    if let Some(Crossing::In(user)) = entry.crossing {
+                        late_comers.push((user, seq));
+                    }
+                }
                 Some(last) if seq == last.next() => self.publish(&mut progress, &watched, seq, &entry),
                 Some(_) | None => progress.park(seq, entry),
             }
             seq = seq.next();
         }
         self.publish_parked(&mut progress, &watched);
-        if !progress.parked.is_empty() && progress.last.is_some() {
-            self.heal_later(&mut progress, &watched);
+        if progress.has_parked() && progress.last.is_some() {
+            self.heal_later(&mut progress, &watched, GAP_PATIENCE);
+        }
+        drop(progress);
+        for (user, seq) in late_comers {
+            self.enter_late(watched.conversation, user, seq);
         }
     }
 
     /// Compares the heads of all watched conversations with what was delivered, and delivers what is missing.
     pub async fn compare_heads(self: &Arc<Self>) -> Result<(), Error> {
-        let all: Vec<Arc<Watched>> = lock(&self.watched).values().cloned().collect();
+        let all: Vec<Arc<Watched>> = self.lock().values().cloned().collect();
         // Whoever was removed last left the conversation without watchers.
         for watched in &all {
-            self.forget_unwatched(watched.conversation.id);
+            self.forget_unwatched(watched.conversation);
         }
         for some in all.chunks(HEADS_AT_ONCE) {
-            let ids: Vec<ConversationId> = some.iter().map(|watched| watched.conversation.id).collect();
-            let heads = self.stores.log.heads(&ids).await?;
-            for (watched, head) in some.iter().zip(heads) {
-                let is_behind = lock(&watched.progress).last.is_some_and(|last| last < head.seq);
-                if is_behind {
-                    self.heal(watched).await?;
-                }
+            for behind in self.behind(some).await? {
+                self.heal(&behind).await?;
             }
         }
         Ok(())
     }
 
-    async fn watched(&self, conversation: ConversationId) -> Result<Arc<Watched>, Error> {
-        if let Some(watched) = lock(&self.watched).get(&conversation) {
-            return Ok(watched.clone());
-        }
-        let row = self
-            .stores
-            .conversations
-            .get(conversation)
-            .await?
-            .ok_or(Error::NotFound("conversation"))?;
-        if let Some(outgoing) = &self.outgoing {
-            // Before the head is read: an entry appended in between is on the bus or in the head.
-            outgoing.listen(conversation).await;
-        }
-        let fresh = Arc::new(Watched {
-            conversation: row,
-            progress: Mutex::default(),
-        });
-        Ok(lock(&self.watched).entry(conversation).or_insert(fresh).clone())
+    /// Those of the conversations (at most [`HEADS_AT_ONCE`]) whose log goes on behind what was delivered.
+    pub(super) async fn behind(&self, some: &[Arc<Watched>]) -> Result<Vec<Arc<Watched>>, Error> {
+        let ids: Vec<ConversationId> = some.iter().map(|watched| watched.conversation).collect();
+        let heads = self.stores.log.heads(&ids).await?;
+        let behind = some
+            .iter()
+            .zip(heads)
+            .filter(|(watched, head)| watched.lock().last.is_some_and(|last| last < head.seq));
+        Ok(behind.map(|(watched, _)| watched.clone()).collect())
     }
 
-    async fn begin(&self, watched: &Watched) -> Result<(), Error> {
-        let head = self.stores.log.head(watched.conversation.id).await?;
-        let mut progress = lock(&watched.progress);
+    /// The watched conversations of a connection in which something was delivered since `since`, with the number of
+    /// the last entry, and the mark for the next time (S-092). A client that is behind these numbers has lost
+    /// something.
+    pub fn hints(&self, link: &Link, since: u64) -> (Vec<(ConversationId, Seq)>, u64) {
+        // Read first: what is delivered meanwhile is told again rather than never.
+        let now = self.moves.load(Ordering::Acquire);
+        if now == since {
+            return (Vec::new(), now);
+        }
+        let mut hints = Vec::new();
+        for topic in self.hub.topics_of(link) {
+            let Channel::Conversation(conversation) = topic else {
+                continue;
+            };
+            let found = self.lock().get(&conversation).cloned();
+            if let Some(watched) = found {
+                let progress = watched.lock();
+                if progress.moved > since
+                    && let Some(last) = progress.last
+                {
+                    hints.push((conversation, last));
+                }
+            }
+        }
+        (hints, now)
+    }
+
+    /// What is known of the conversation, or the beginning of it: `last` is the entry behind which it is delivered,
+    /// if that is known already.
+    pub(super) fn find_or_begin(&self, conversation: ConversationId, last: Option<Seq>) -> (Arc<Watched>, bool) {
+        let mut all = self.lock();
+        if let Some(watched) = all.get(&conversation) {
+            return (watched.clone(), false);
+        }
+        let fresh = Arc::new(Watched::new(conversation, last));
+        all.insert(conversation, fresh.clone());
+        (fresh, true)
+    }
+
+    /// Delivers from here on, unless somebody was faster.
+    pub(super) fn begin_behind(&self, watched: &Watched, seq: Seq) {
+        let mut progress = watched.lock();
         if progress.last.is_none() {
-            progress.last = Some(head.seq);
+            progress.last = Some(seq);
             self.publish_parked(&mut progress, watched);
         }
-        Ok(())
     }
 
-    fn forget_unwatched(&self, conversation: ConversationId) {
-        let mut all = lock(&self.watched);
-        let Some(watched) = all.get(&conversation) else {
+    pub(super) fn forget_unwatched(&self, conversation: ConversationId) {
+        let mut all = self.lock();
+        let Some(watched) = all.get(&conversation).cloned() else {
             return;
         };
-        let mut progress = lock(&watched.progress);
-        if self.hub.watchers(&Channel::Conversation(conversation)) > 0 {
+        let mut progress = watched.lock();
+        if self.hub.watchers(&Channel::Conversation(conversation)) > 0 || progress.has_holds() {
             return;
         }
         progress.over = true;
@@ -214,54 +231,70 @@ impl Deliveries {
     }
 
     fn publish(&self, progress: &mut Progress, watched: &Watched, seq: Seq, entry: &Announced) {
-        let topic = Channel::Conversation(watched.conversation.id);
+        let conversation = watched.conversation;
+        let topic = Channel::Conversation(conversation);
         if let Some(Crossing::In(user)) = entry.crossing {
             for link in self.links_of(user) {
                 self.hub.subscribe(&link, &topic);
             }
         }
+        if let Some(author) = entry.author {
+            // Watchers hear that somebody has stopped before they hear what was written.
+            self.typists.wrote(conversation, author);
+        }
         self.hub.publish(&topic, &entry.packet, Delivery::Reliable, None);
+        progress.add_to_holds(entry);
         if let Some(Crossing::Out(user)) = entry.crossing {
-            for link in self.links_of(user) {
-                self.hub.unsubscribe(&link, &topic);
-            }
+            self.put_out(conversation, user);
+            self.typists.left(conversation, user);
         }
         progress.last = Some(seq);
+        progress.moved = self.moves.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
-    fn links_of(&self, user: UserId) -> Vec<Link> {
+    /// Nothing of the conversation reaches the user's connections on this node any more.
+    pub(super) fn put_out(&self, conversation: ConversationId, user: UserId) {
+        self.journal.note_out(conversation, user);
+        for link in self.links_of(user) {
+            self.hub.unsubscribe(&link, &Channel::Conversation(conversation));
+            self.hub.unsubscribe(&link, &Channel::Looking(conversation));
+        }
+    }
+
+    pub(super) fn links_of(&self, user: UserId) -> Vec<Link> {
         self.hub
             .with_topic(&Channel::User(user), |topic| topic.links().to_vec())
     }
 
     /// Publishes what follows without a gap, and lets go of what is old.
     fn publish_parked(&self, progress: &mut Progress, watched: &Watched) {
-        while let (Some(last), Some((seq, entry))) = (progress.last, progress.first_parked()) {
-            match seq {
-                seq if seq <= last => progress.unpark(),
-                seq if seq == last.next() => {
-                    progress.unpark();
-                    self.publish(progress, watched, seq, &entry);
-                }
-                _ => return,
-            }
+        while let Some((seq, entry)) = progress.unpark_next() {
+            self.publish(progress, watched, seq, &entry);
         }
     }
 
-    fn heal_later(self: &Arc<Self>, progress: &mut Progress, watched: &Arc<Watched>) {
+    /// Reads what is missing in a while, in a task of its own.
+    pub(super) fn heal_later(
+        self: &Arc<Self>,
+        progress: &mut Progress,
+        watched: &Arc<Watched>,
+        patience: Duration,
+    ) {
         if std::mem::replace(&mut progress.healing, true) {
             return;
         }
         let (deliveries, watched) = (self.clone(), watched.clone());
         self.tasks.spawn_until_stopped(async move {
-            tokio::time::sleep(GAP_PATIENCE).await;
+            if !patience.is_zero() {
+                tokio::time::sleep(patience).await;
+            }
             let still_there = {
-                let mut progress = lock(&watched.progress);
+                let mut progress = watched.lock();
                 progress.healing = false;
-                !progress.parked.is_empty()
+                patience.is_zero() || progress.has_parked()
             };
             if still_there && let Err(error) = deliveries.heal(&watched).await {
-                let id = watched.conversation.id;
+                let id = watched.conversation;
                 tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
                     "a gap in conversation {id} could not be read; it is tried again when heads are compared");
             }
@@ -269,71 +302,41 @@ impl Deliveries {
     }
 
     /// Reads from the log what lies behind the last delivered entry, and delivers it.
-    async fn heal(self: &Arc<Self>, watched: &Watched) -> Result<(), Error> {
+    pub(super) async fn heal(self: &Arc<Self>, watched: &Watched) -> Result<(), Error> {
         let _place = self.reads.acquire().await.map_err(|_| Error::Unavailable(None))?;
         loop {
-            let Some(last) = lock(&watched.progress).last else {
+            let Some(last) = watched.lock().last else {
                 return Ok(());
             };
-            let entries = self
+            let read = self
                 .stores
                 .log
-                .read_after(watched.conversation.id, last, READ_LIMIT)
+                .read_after(watched.conversation, last, READ_LIMIT)
                 .await?;
-            if entries.is_empty() {
+            if read.is_empty() {
                 return Ok(());
             }
-            let read_all = entries.len() < READ_LIMIT;
+            let read_all = read.len() < READ_LIMIT;
             let conversation = self
                 .stores
                 .conversations
-                .get(watched.conversation.id)
+                .get(watched.conversation)
                 .await?
                 .ok_or(Error::NotFound("conversation"))?;
-            self.deliver(self.encoder.encode(&conversation, &entries).await?);
+            self.deliver(self.encoder.encode(&conversation, &read).await?);
             if read_all {
                 return Ok(());
             }
         }
     }
-}
 
-impl Progress {
-    fn park(&mut self, seq: Seq, entry: Announced) {
-        let bytes = size(&entry.packet);
-        if self.parked.len() >= PARKED_MAX || self.parked_bytes + bytes > PARKED_BYTES_MAX {
-            // The newest stays so that the gap is known and read; the rest comes from the log.
-            self.parked.clear();
-            self.parked_bytes = 0;
-        }
-        if self.parked.insert(seq, entry).is_none() {
-            self.parked_bytes += bytes;
-        }
+    fn lock(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Watched>>> {
+        self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    fn first_parked(&self) -> Option<(Seq, Announced)> {
-        self.parked
-            .first_key_value()
-            .map(|(seq, entry)| (*seq, entry.clone()))
-    }
-
-    fn unpark(&mut self) {
-        if let Some((_, entry)) = self.parked.pop_first() {
-            self.parked_bytes -= size(&entry.packet);
-        }
-    }
-}
-
-fn size(packet: &Packet) -> usize {
-    packet.iter().map(crate::engine::Frame::len).sum()
 }
 
 impl Audience for Deliveries {
     fn watchers(&self, conversation: ConversationId) -> u64 {
         self.hub.watchers(&Channel::Conversation(conversation)) as u64
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,10 +3,15 @@
 //! ```text
 //! version (1 byte) | kind (1) | body
 //! entries:      conversation (12) | first seq (4) | entries
-//! signal:       conversation (12) | packet
+//! signal:       conversation (12) | reach (1: 0 watchers, 1 but, 2 with) | user (12, if reach) | packet
 //! end sessions: reason (1) | session ids (12 each)
 //! tell:         user (12) | packet
-//! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing) | packet
+//! enter:        conversation (12) | seq (4) | user ids (12 each)
+//! exit:         conversation (12) | user (12)
+//! typing:       conversation (12) | user (12) | ended (1: 0 no, else why) | room (1 + n) | username (1 + n)
+//! presence:     user (12) | partners | groups | except | packet;   each: number (2) | ids (12 each)
+//! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing)
+//!               | author (1: 0 none, 1 one) | user (12, if one) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
 //! ```
 //! Numbers are big endian. A version or kind that a node does not know is dropped; the log heals what it said.
@@ -15,10 +20,12 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 use super::announce::{Announced, Announcement, Crossing};
 use crate::app::EndReason;
+use crate::domain::conversation::RoomName;
 use crate::domain::entry::Seq;
 use crate::engine::frame::FrameKind;
 use crate::engine::{Frame, Packet};
 use crate::ids::{ConversationId, SessionId, UserId};
+use crate::live::{StopReason, Typist};
 
 const VERSION: u8 = 1;
 
@@ -31,6 +38,44 @@ pub enum Envelope {
     Signal {
         /// Whose watchers.
         conversation: ConversationId,
+        /// Which of them.
+        reach: Reach,
+        /// The event.
+        packet: Packet,
+    },
+    /// Users became members: those of them who are connected hear the conversation from now on.
+    Enter {
+        /// Which.
+        conversation: ConversationId,
+        /// They hear what comes behind this entry.
+        behind: Seq,
+        /// Who.
+        users: Vec<UserId>,
+    },
+    /// A user's membership has ended without an entry: of a room.
+    Exit {
+        /// Which.
+        conversation: ConversationId,
+        /// Who.
+        user: UserId,
+    },
+    /// Somebody types, or no longer, for this reason.
+    Typing {
+        /// Who, and where.
+        typist: Typist,
+        /// Why they have stopped, if they have.
+        ended: Option<StopReason>,
+    },
+    /// Somebody came online or went offline.
+    Presence {
+        /// Who.
+        user: UserId,
+        /// Those who have a direct conversation with them.
+        partners: Vec<UserId>,
+        /// Their groups, whose onlookers hear it.
+        groups: Vec<ConversationId>,
+        /// Those who don't hear it.
+        except: Vec<UserId>,
         /// The event.
         packet: Packet,
     },
@@ -50,6 +95,17 @@ pub enum Envelope {
     },
 }
 
+/// Which connections an event reaches that is in no log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// All watchers.
+    Watchers,
+    /// All watchers but this user's.
+    But(UserId),
+    /// All watchers, and all devices of this user, each once.
+    With(UserId),
+}
+
 /// Bytes that are no envelope this version knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an envelope of another version, or none at all")]
@@ -67,12 +123,18 @@ impl Envelope {
                 out.put_u32(announcement.first.0);
                 for entry in &announcement.entries {
                     put_crossing(&mut out, entry.crossing);
+                    put_author(&mut out, entry.author);
                     put_packet(&mut out, &entry.packet);
                 }
             }
-            Envelope::Signal { conversation, packet } => {
+            Envelope::Signal {
+                conversation,
+                reach,
+                packet,
+            } => {
                 out.put_u8(2);
                 out.put_slice(conversation.as_bytes());
+                put_reach(&mut out, *reach);
                 put_packet(&mut out, packet);
             }
             Envelope::EndSessions { reason, sessions } => {
@@ -85,6 +147,45 @@ impl Envelope {
             Envelope::Tell { user, packet } => {
                 out.put_u8(4);
                 out.put_slice(user.as_bytes());
+                put_packet(&mut out, packet);
+            }
+            Envelope::Enter {
+                conversation,
+                behind,
+                users,
+            } => {
+                out.put_u8(5);
+                out.put_slice(conversation.as_bytes());
+                out.put_u32(behind.0);
+                for user in users {
+                    out.put_slice(user.as_bytes());
+                }
+            }
+            Envelope::Exit { conversation, user } => {
+                out.put_u8(6);
+                out.put_slice(conversation.as_bytes());
+                out.put_slice(user.as_bytes());
+            }
+            Envelope::Typing { typist, ended } => {
+                out.put_u8(7);
+                out.put_slice(typist.conversation.as_bytes());
+                out.put_slice(typist.user.as_bytes());
+                out.put_u8(ended.map_or(0, stop_number));
+                put_text(&mut out, typist.room.as_ref().map_or("", RoomName::as_str));
+                put_text(&mut out, &typist.username);
+            }
+            Envelope::Presence {
+                user,
+                partners,
+                groups,
+                except,
+                packet,
+            } => {
+                out.put_u8(8);
+                out.put_slice(user.as_bytes());
+                put_ids(&mut out, partners, UserId::as_bytes);
+                put_ids(&mut out, groups, ConversationId::as_bytes);
+                put_ids(&mut out, except, UserId::as_bytes);
                 put_packet(&mut out, packet);
             }
         }
@@ -104,6 +205,7 @@ impl Envelope {
                 while bytes.has_remaining() {
                     entries.push(Announced {
                         crossing: take_crossing(&mut bytes)?,
+                        author: take_author(&mut bytes)?,
                         packet: take_packet(&mut bytes)?,
                     });
                 }
@@ -117,6 +219,7 @@ impl Envelope {
                 let conversation = ConversationId::from_bytes(take_id(&mut bytes)?);
                 Ok(Envelope::Signal {
                     conversation,
+                    reach: take_reach(&mut bytes)?,
                     packet: take_packet(&mut bytes)?,
                 })
             }
@@ -141,9 +244,145 @@ impl Envelope {
                     packet: take_packet(&mut bytes)?,
                 })
             }
+            5 => {
+                let conversation = ConversationId::from_bytes(take_id(&mut bytes)?);
+                let behind = Seq(bytes.try_get_u32().map_err(|_| UnknownEnvelope)?);
+                let mut users = Vec::with_capacity(bytes.len() / 12);
+                while bytes.has_remaining() {
+                    users.push(UserId::from_bytes(take_id(&mut bytes)?));
+                }
+                Ok(Envelope::Enter {
+                    conversation,
+                    behind,
+                    users,
+                })
+            }
+            6 => Ok(Envelope::Exit {
+                conversation: ConversationId::from_bytes(take_id(&mut bytes)?),
+                user: UserId::from_bytes(take_id(&mut bytes)?),
+            }),
+            7 => {
+                let conversation = ConversationId::from_bytes(take_id(&mut bytes)?);
+                let user = UserId::from_bytes(take_id(&mut bytes)?);
+                let ended = take_stop(&mut bytes)?;
+                let room = take_text(&mut bytes)?;
+                let username = take_text(&mut bytes)?;
+                let typist = Typist {
+                    conversation,
+                    room: if room.is_empty() {
+                        None
+                    } else {
+                        Some(RoomName::look_up(&room).ok_or(UnknownEnvelope)?)
+                    },
+                    user,
+                    username,
+                };
+                Ok(Envelope::Typing { typist, ended })
+            }
+            8 => Ok(Envelope::Presence {
+                user: UserId::from_bytes(take_id(&mut bytes)?),
+                partners: take_ids(&mut bytes, UserId::from_bytes)?,
+                groups: take_ids(&mut bytes, ConversationId::from_bytes)?,
+                except: take_ids(&mut bytes, UserId::from_bytes)?,
+                packet: take_packet(&mut bytes)?,
+            }),
             _ => Err(UnknownEnvelope),
         }
     }
+}
+
+const STOPS: [StopReason; 4] = [
+    StopReason::Stop,
+    StopReason::Message,
+    StopReason::Timeout,
+    StopReason::Disconnect,
+];
+
+fn stop_number(reason: StopReason) -> u8 {
+    match reason {
+        StopReason::Stop => 1,
+        StopReason::Message => 2,
+        StopReason::Timeout => 3,
+        StopReason::Disconnect => 4,
+    }
+}
+
+fn take_stop(bytes: &mut Bytes) -> Result<Option<StopReason>, UnknownEnvelope> {
+    let number = bytes.try_get_u8().map_err(|_| UnknownEnvelope)?;
+    if number == 0 {
+        return Ok(None);
+    }
+    let reason = STOPS.into_iter().find(|reason| stop_number(*reason) == number);
+    reason.map(Some).ok_or(UnknownEnvelope)
+}
+
+fn put_author(out: &mut BytesMut, author: Option<UserId>) {
+    out.put_u8(u8::from(author.is_some()));
+    if let Some(author) = author {
+        out.put_slice(author.as_bytes());
+    }
+}
+
+fn take_author(bytes: &mut Bytes) -> Result<Option<UserId>, UnknownEnvelope> {
+    Ok(match bytes.try_get_u8().map_err(|_| UnknownEnvelope)? {
+        0 => None,
+        1 => Some(UserId::from_bytes(take_id(bytes)?)),
+        _ => return Err(UnknownEnvelope),
+    })
+}
+
+fn put_reach(out: &mut BytesMut, reach: Reach) {
+    let (number, user) = match reach {
+        Reach::Watchers => (0, None),
+        Reach::But(user) => (1, Some(user)),
+        Reach::With(user) => (2, Some(user)),
+    };
+    out.put_u8(number);
+    if let Some(user) = user {
+        out.put_slice(user.as_bytes());
+    }
+}
+
+fn take_reach(bytes: &mut Bytes) -> Result<Reach, UnknownEnvelope> {
+    Ok(match bytes.try_get_u8().map_err(|_| UnknownEnvelope)? {
+        0 => Reach::Watchers,
+        1 => Reach::But(UserId::from_bytes(take_id(bytes)?)),
+        2 => Reach::With(UserId::from_bytes(take_id(bytes)?)),
+        _ => return Err(UnknownEnvelope),
+    })
+}
+
+/// A name, of which at most 255 bytes travel.
+fn put_text(out: &mut BytesMut, text: &str) {
+    let text = &text[..text.floor_char_boundary(usize::from(u8::MAX))];
+    out.put_u8(u8::try_from(text.len()).unwrap_or(u8::MAX));
+    out.put_slice(text.as_bytes());
+}
+
+fn take_text(bytes: &mut Bytes) -> Result<String, UnknownEnvelope> {
+    let length = usize::from(bytes.try_get_u8().map_err(|_| UnknownEnvelope)?);
+    if bytes.remaining() < length {
+        return Err(UnknownEnvelope);
+    }
+    let text = bytes.split_to(length);
+    String::from_utf8(text.to_vec()).map_err(|_| UnknownEnvelope)
+}
+
+/// Ids, of which at most 65,535 travel.
+fn put_ids<T>(out: &mut BytesMut, ids: &[T], bytes: impl Fn(&T) -> &[u8; 12]) {
+    let count = u16::try_from(ids.len()).unwrap_or(u16::MAX);
+    out.put_u16(count);
+    for id in &ids[..usize::from(count)] {
+        out.put_slice(bytes(id));
+    }
+}
+
+fn take_ids<T>(bytes: &mut Bytes, id: impl Fn([u8; 12]) -> T) -> Result<Vec<T>, UnknownEnvelope> {
+    let count = usize::from(bytes.try_get_u16().map_err(|_| UnknownEnvelope)?);
+    if bytes.remaining() < count * 12 {
+        return Err(UnknownEnvelope);
+    }
+    (0..count).map(|_| take_id(bytes).map(&id)).collect()
 }
 
 const REASONS: [EndReason; 5] = [
@@ -241,15 +480,48 @@ mod tests {
                     .map(|crossing| Announced {
                         packet: packet.clone(),
                         crossing,
+                        author: crossing.is_none().then_some(user),
                     })
                     .to_vec(),
             }),
             Envelope::Signal {
                 conversation,
+                reach: Reach::Watchers,
+                packet: packet.clone(),
+            },
+            Envelope::Signal {
+                conversation,
+                reach: Reach::But(user),
+                packet: packet.clone(),
+            },
+            Envelope::Signal {
+                conversation,
+                reach: Reach::With(user),
                 packet: packet.clone(),
             },
             Envelope::Tell {
                 user: UserId::from_bytes([3; 12]),
+                packet: packet.clone(),
+            },
+            Envelope::Enter {
+                conversation,
+                behind: Seq(8),
+                users: vec![user, user],
+            },
+            Envelope::Exit { conversation, user },
+            Envelope::Typing {
+                typist: typist(None),
+                ended: None,
+            },
+            Envelope::Typing {
+                typist: typist(RoomName::look_up("tea")),
+                ended: Some(StopReason::Disconnect),
+            },
+            Envelope::Presence {
+                user,
+                partners: vec![user],
+                groups: vec![conversation, conversation],
+                except: Vec::new(),
                 packet,
             },
             Envelope::EndSessions {
@@ -257,6 +529,15 @@ mod tests {
                 sessions: vec![SessionId::from_bytes([1; 12]), SessionId::from_bytes([2; 12])],
             },
         ]
+    }
+
+    fn typist(room: Option<RoomName>) -> Typist {
+        Typist {
+            conversation: ConversationId::from_bytes([7; 12]),
+            room,
+            user: UserId::from_bytes([8; 12]),
+            username: "änn".to_owned(),
+        }
     }
 
     #[test]

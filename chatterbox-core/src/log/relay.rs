@@ -7,11 +7,13 @@ use tokio::sync::mpsc;
 
 use super::announce::Announcement;
 use super::delivery::Deliveries;
-use super::envelope::Envelope;
+use super::envelope::{Envelope, Reach};
 use crate::app::EndReason;
+use crate::domain::entry::Seq;
 use crate::engine::Packet;
 use crate::hub::{Channel, Delivery, Hub};
 use crate::ids::{ConversationId, SessionId, UserId};
+use crate::live::{StopReason, Typist};
 use crate::ports::bus::{Bus, BusEvent};
 use crate::tasks::Tasks;
 
@@ -19,6 +21,8 @@ use crate::tasks::Tasks;
 const EVERY_NODE: &str = "nodes";
 /// Publications and subscriptions that wait for the bus; above, they are dropped and the log heals.
 const WAITING_MAX: usize = 4096;
+/// Users told of in one envelope.
+const USERS_PER_ENVELOPE: usize = 1_000;
 /// How often heads are compared.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 
@@ -43,8 +47,60 @@ impl Outgoing {
     }
 
     /// An event for the watchers of a conversation on other nodes.
-    pub fn signal(&self, conversation: ConversationId, packet: Packet) {
-        self.publish(channel(conversation), Envelope::Signal { conversation, packet });
+    pub fn signal(&self, conversation: ConversationId, reach: Reach, packet: Packet) {
+        let to = match reach {
+            Reach::Watchers | Reach::But(_) => channel(conversation),
+            // Their devices may be where nobody watches.
+            Reach::With(_) => EVERY_NODE.to_owned(),
+        };
+        let envelope = Envelope::Signal {
+            conversation,
+            reach,
+            packet,
+        };
+        self.publish(to, envelope);
+    }
+
+    /// Users have become members, which those of their devices have to know that are connected to nodes where nobody
+    /// watches the conversation yet. They hear what comes behind the entry `behind`.
+    pub fn enter(&self, conversation: ConversationId, users: &[UserId], behind: Seq) {
+        for some in users.chunks(USERS_PER_ENVELOPE) {
+            let envelope = Envelope::Enter {
+                conversation,
+                behind,
+                users: some.to_vec(),
+            };
+            self.publish(EVERY_NODE.to_owned(), envelope);
+        }
+    }
+
+    /// A membership has ended that no entry ends.
+    pub fn exit(&self, conversation: ConversationId, user: UserId) {
+        self.publish(channel(conversation), Envelope::Exit { conversation, user });
+    }
+
+    /// Somebody types on this node, or no longer.
+    pub(crate) fn typing(&self, typist: Typist, ended: Option<StopReason>) {
+        self.publish(channel(typist.conversation), Envelope::Typing { typist, ended });
+    }
+
+    /// Somebody came online or went offline.
+    pub(crate) fn presence(
+        &self,
+        user: UserId,
+        partners: Vec<UserId>,
+        groups: Vec<ConversationId>,
+        except: Vec<UserId>,
+        packet: Packet,
+    ) {
+        let envelope = Envelope::Presence {
+            user,
+            partners,
+            groups,
+            except,
+            packet,
+        };
+        self.publish(EVERY_NODE.to_owned(), envelope);
     }
 
     /// An event for a user's devices, which may be on any node.
@@ -138,14 +194,30 @@ impl Relay {
                     BusEvent::Reconnected => compare(&deliveries).await,
                     BusEvent::Message { payload, .. } => match Envelope::decode(payload) {
                         Ok(Envelope::Entries(announcement)) => deliveries.deliver(announcement),
-                        Ok(Envelope::Signal { conversation, packet }) => {
-                            hub.publish(
-                                &Channel::Conversation(conversation),
-                                &packet,
-                                Delivery::Droppable,
-                                None,
-                            );
+                        Ok(Envelope::Signal {
+                            conversation,
+                            reach,
+                            packet,
+                        }) => deliveries.signal(conversation, reach, &packet),
+                        Ok(Envelope::Enter {
+                            conversation,
+                            behind,
+                            users,
+                        }) => {
+                            // Mostly nobody of them is here.
+                            if deliveries.has_connections(&users) {
+                                deliveries.enter_later(conversation, users, behind);
+                            }
                         }
+                        Ok(Envelope::Exit { conversation, user }) => deliveries.exit(conversation, user),
+                        Ok(Envelope::Typing { typist, ended }) => deliveries.typists().heard(typist, ended),
+                        Ok(Envelope::Presence {
+                            user,
+                            partners,
+                            groups,
+                            except,
+                            packet,
+                        }) => deliveries.tell_presence(user, &partners, &groups, &except, &packet),
                         Ok(Envelope::Tell { user, packet }) => {
                             hub.publish(&Channel::User(user), &packet, Delivery::Reliable, None);
                         }

@@ -12,11 +12,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::application::{Application, Handshake, Session};
+use super::runner::{Hearing, Runner};
 use crate::app::accounts::LiveSessions;
 use crate::app::presence::{Connect, Disconnect};
-use crate::app::{Actor, Call, Command, Principal, Turn, UseCase};
+use crate::app::{Actor, Call, Principal, Turn, UseCase};
 use crate::clock::Clock;
-use crate::engine::chat::{Action, Begun, Chat, ChatRules, Identity, Replied, Request, Step, Steps};
+use crate::engine::chat::{Action, Begun, Chat, ChatRules, Replied, Request, Step, Steps};
 use crate::engine::sio::Rules;
 use crate::engine::{CloseReason, Message};
 use crate::error::Error;
@@ -63,6 +64,7 @@ impl Application for ChatRealtime {
             address: handshake.remote.map(|address| address.ip()),
             waiting: VecDeque::new(),
             running: VecDeque::new(),
+            hearing: Arc::default(),
             present: None,
         }
     }
@@ -77,6 +79,7 @@ pub struct ChatSession {
     /// Boxed, so that queues that are empty most of the time keep little memory.
     waiting: VecDeque<Box<Request>>,
     running: VecDeque<Box<Running>>,
+    hearing: Arc<Hearing>,
     /// Who was reported to be here by this connection.
     present: Option<Principal>,
 }
@@ -146,6 +149,7 @@ impl ChatSession {
             match step {
                 Step::Send(packet) => self.link.send(packet),
                 Step::Queue(request) => self.waiting.push_back(request),
+                Step::QueueFirst(request) => self.waiting.push_front(request),
                 Step::Joined => self.link.joined(),
                 Step::Leave => self.leave(),
                 Step::End(reason) => end_session(&self.link, reason),
@@ -210,39 +214,41 @@ impl ChatSession {
         let runner = Runner {
             realtime: self.realtime.clone(),
             link: self.link.clone(),
+            hearing: self.hearing.clone(),
             principal: self.chat.principal().copied(),
             address: self.address,
             turn,
         };
         match action {
-            Action::Enter { namespace, token } => {
-                Box::pin(async move { Ok(Replied::Entered(namespace, runner.identify(&token).await)) })
+            Action::Enter {
+                namespace,
+                token,
+                resume,
+            } => Box::pin(async move { Ok(Replied::Entered(namespace, runner.identify(&token, resume).await)) }),
+            Action::Authenticate { token, resume } => {
+                Box::pin(async move { runner.identify(&token, resume).await.map(Replied::Authenticated) })
             }
-            Action::Authenticate { token } => {
-                Box::pin(async move { runner.identify(&token).await.map(Replied::Authenticated) })
+            Action::Resume(resume) => {
+                Box::pin(async move { runner.resume(*resume).await.map(Replied::Resumed) })
+            }
+            Action::OpenConversation(open) => {
+                Box::pin(async move { runner.open(open).await.map(Replied::Opened) })
+            }
+            Action::CloseConversation(conversation) => {
+                self.realtime
+                    .hub
+                    .unsubscribe(&self.link, &Channel::Looking(conversation));
+                Box::pin(async move { Ok(Replied::Closed(conversation)) })
             }
             Action::JoinRoom(join) => Box::pin(async move {
-                let joined = runner.call(join).await?;
-                let seq = runner
-                    .realtime
-                    .deliveries
-                    .watch(&runner.link, joined.room.id)
-                    .await?;
-                Ok(Replied::JoinedRoom(Box::new(joined.room), seq))
-            }),
-            Action::LeaveRoom(leave) => Box::pin(async move {
-                let left = runner.call(leave).await?;
-                runner
-                    .realtime
-                    .deliveries
-                    .unwatch(&runner.link, left.conversation);
-                Ok(Replied::Reply(Box::new(left.into())))
+                let (room, seq) = runner.join_room(join).await?;
+                Ok(Replied::JoinedRoom(Box::new(room), seq))
             }),
             Action::Call(command) => Box::pin(async move {
                 let reply = runner.realtime.stack.run(runner.call_of(*command)).await?;
                 Ok(Replied::Reply(Box::new(reply)))
             }),
-            Action::Heartbeat => Box::pin(async move { Ok(Replied::Beat(runner.realtime.clock.now())) }),
+            Action::Heartbeat { active: _ } => Box::pin(async move { Ok(runner.beat()) }),
         }
     }
 
@@ -252,7 +258,8 @@ impl ChatSession {
             return;
         };
         if self.present.replace(principal).is_none() {
-            self.report(principal, Connect {});
+            let circle = self.hearing.take_circle();
+            self.report(principal, Connect { circle });
         }
     }
 
@@ -261,6 +268,7 @@ impl ChatSession {
         self.waiting.clear();
         self.running.clear();
         self.realtime.deliveries.unwatch_all(&self.link);
+        self.hearing.clear();
         if let Some(principal) = self.present.take() {
             self.report(principal, Disconnect {});
         }
@@ -271,64 +279,6 @@ impl ChatSession {
         let stack = self.realtime.stack.clone();
         let call = Call::new(Actor::User(principal), command);
         self.realtime.tasks.spawn(async move { stack.run(call).await });
-    }
-}
-
-/// What a running action holds.
-struct Runner {
-    realtime: Arc<ChatRealtime>,
-    link: Link,
-    principal: Option<Principal>,
-    address: Option<IpAddr>,
-    turn: Turn,
-}
-
-impl Runner {
-    async fn call<C: UseCase>(&self, command: C) -> Result<C::Reply, Error> {
-        self.realtime.stack.run_as::<C>(self.call_of(command)).await
-    }
-
-    fn call_of(&self, command: impl Into<Command>) -> Call {
-        let actor = self.principal.map_or(Actor::Nobody, Actor::User);
-        let mut call = Call::new(actor, command).from_address(self.address);
-        call.turn = self.turn.clone();
-        call
-    }
-
-    /// Who the token speaks for. The connection hears of the session's end before its life is looked at, so no end
-    /// falls between.
-    async fn identify(&self, token: &str) -> Result<Identity, Error> {
-        let principal = self.realtime.sessions.verify_signature(token)?;
-        if self
-            .principal
-            .is_some_and(|already| already.user != principal.user)
-        {
-            return Err(Error::Forbidden("this connection belongs to another user"));
-        }
-        let hub = &self.realtime.hub;
-        let session = Channel::Session(principal.session);
-        let is_new = hub.subscribe(&self.link, &session);
-        let lives = self.realtime.sessions.lives(&principal).await;
-        if !matches!(lives, Ok(true)) && is_new {
-            hub.unsubscribe(&self.link, &session);
-        }
-        if !lives? {
-            return Err(Error::Unauthenticated("the session has ended"));
-        }
-        if let Some(before) = self.principal
-            && before.session != principal.session
-        {
-            hub.unsubscribe(&self.link, &Channel::Session(before.session));
-        }
-        hub.subscribe(&self.link, &Channel::User(principal.user));
-        let server_time = self.realtime.clock.now();
-        let user = self.realtime.names.get(principal.user).await?;
-        Ok(Identity {
-            principal,
-            user,
-            expires_in: principal.expires_at.since(server_time),
-            server_time,
-        })
     }
 }
 

@@ -15,10 +15,13 @@ pub mod cors;
 pub mod engineio;
 mod polling;
 mod response;
+mod runner;
 mod service;
 mod sessions;
 mod socket;
 pub mod socketio;
+#[cfg(test)]
+mod tests;
 mod upgrade;
 
 pub use application::{Application, Forbidden, Handshake, Session};

@@ -119,6 +119,12 @@ impl<A: Application> EngineIo<A> {
         path == mounted || mounted.strip_suffix('/') == Some(path)
     }
 
+    /// What runs on the sessions, for tests that bring their own connections.
+    #[cfg(test)]
+    pub(crate) fn application(&self) -> &Arc<A> {
+        &self.0.application
+    }
+
     /// What has happened so far.
     pub fn counters(&self) -> Counters {
         self.0.sessions.counters()

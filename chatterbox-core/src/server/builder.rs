@@ -253,9 +253,15 @@ impl Builder {
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
-            presences: Presences::start(ports.presence.clone(), node, ports.clock.clone(), &tasks),
-            receipts: Receipts::new(hub.clone(), log.outgoing.clone(), tasks.clone()),
-            publisher: Publisher::new(hub.clone(), names.clone(), ports.clock.clone(), log.outgoing),
+            presences: Presences::start(
+                ports.presence.clone(),
+                node,
+                ports.clock.clone(),
+                log.deliveries.clone(),
+                &tasks,
+            ),
+            receipts: Receipts::new(hub.clone(), log.deliveries.outgoing().cloned(), tasks.clone()),
+            publisher: Publisher::new(log.deliveries.clone(), names.clone(), ports.clock.clone()),
             enqueuer: Enqueuer::new(ports.queue.clone(), ports.clock.clone(), ports.ids.clone()),
         };
         let stack = Stack::new(app, layers, tasks.clone());
@@ -309,7 +315,6 @@ impl Builder {
 struct LogParts {
     log: Log,
     deliveries: Arc<Deliveries>,
-    outgoing: Option<crate::log::Outgoing>,
 }
 
 impl LogParts {
@@ -330,18 +335,14 @@ impl LogParts {
             });
         }
         tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
-        let announcer = Announcer::new(encoder, deliveries.clone(), outgoing.clone());
+        let announcer = Announcer::new(encoder, deliveries.clone(), outgoing);
         let log = Log::new(
             ports.stores.clone(),
             ports.clock.clone(),
             announcer,
             tasks.clone(),
         );
-        LogParts {
-            log,
-            deliveries,
-            outgoing,
-        }
+        LogParts { log, deliveries }
     }
 }
 

@@ -69,6 +69,12 @@ impl ChatServer {
         &self.shared.stack
     }
 
+    /// The chat on connections, for tests that bring their own.
+    #[cfg(test)]
+    pub(crate) fn chat(&self) -> &Arc<ChatRealtime> {
+        self.realtime.application()
+    }
+
     /// Connections so far and now.
     pub fn connections(&self) -> Counters {
         self.realtime.counters()

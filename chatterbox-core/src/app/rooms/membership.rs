@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::manage;
-use crate::app::{App, Caller, Effect, Error, Outcome, Signal, UseCase};
+use crate::app::{App, Caller, Effect, Error, Outcome, Signal, UseCase, UserSignal};
 use crate::domain::conversation::RoomName;
 use crate::ids::ConversationId;
 use crate::ports::storage::JoinedRoom;
@@ -48,8 +48,16 @@ impl UseCase for JoinRoom {
             JoinedRoom::TooMany => return Err(Error::QuotaExceeded("you are in as many rooms as allowed")),
             JoinedRoom::Banned => return Err(Error::Forbidden("you are banned from this room")),
         };
-        let event = |room| Signal::UserJoinedRoom { room, user, members };
-        let effects = tell_watchers(app, first, members, id, &room.name, event);
+        let mut effects = Vec::new();
+        if first && let Some(room) = RoomName::look_up(&room.name) {
+            effects.push(if members <= app.quotas.audience_large {
+                let event = Signal::UserJoinedRoom { room, user, members };
+                Effect::Publish { conversation: id, event }
+            } else {
+                let event = UserSignal::JoinedRoom { room, members };
+                Effect::Tell { user, event }
+            });
+        }
         let room = RoomView {
             member_count: members,
             joined: true,
@@ -93,37 +101,25 @@ impl UseCase for LeaveRoom {
         let left = app.stores.conversations.leave_room(id, user).await?;
         app.rooms.forget_member(id, user);
         let name = RoomName::look_up(&self.room_name).ok_or(Error::NotFound("room"))?;
-        let event = |room| Signal::UserLeftRoom {
-            room,
-            user,
-            members: left.members,
-        };
-        let effects = tell_watchers(app, left.was_member, left.members, id, name.as_str(), event);
+        let mut effects = Vec::new();
+        let members = left.members;
+        if left.was_member {
+            let room = name.clone();
+            effects.push(if members <= app.quotas.audience_large {
+                let event = Signal::UserLeftRoom { room, user, members };
+                Effect::Publish { conversation: id, event }
+            } else {
+                let event = UserSignal::LeftRoom { room, members };
+                Effect::Tell { user, event }
+            });
+        }
+        // The last thing that the user's devices hear of the room is that they have left.
+        effects.push(Effect::PutOut { conversation: id, user });
         let reply = RoomLeft {
             conversation: id,
             room_name: name.to_string(),
             member_count: left.members,
         };
         Ok(Outcome { reply, effects })
-    }
-}
-
-/// The event for everyone in the room, if something changed and the room is not too large for it.
-fn tell_watchers(
-    app: &App,
-    changed: bool,
-    members: u64,
-    conversation: ConversationId,
-    name: &str,
-    event: impl FnOnce(RoomName) -> Signal,
-) -> Vec<Effect> {
-    match RoomName::look_up(name) {
-        Some(room) if changed && members <= app.quotas.audience_large => {
-            vec![Effect::Publish {
-                conversation,
-                event: event(room),
-            }]
-        }
-        _ => Vec::new(),
     }
 }

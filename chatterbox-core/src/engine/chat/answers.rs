@@ -1,5 +1,6 @@
 //! What the session tells its client: acks, refusals, and the events of its own life.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -11,6 +12,7 @@ use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
 use crate::engine::Packet;
 use crate::error::Error;
+use crate::ids::ConversationId;
 use crate::views::{PublicUser, RoomView};
 
 /// The ack of a request that succeeded; nothing if none was asked for.
@@ -129,4 +131,25 @@ pub(super) struct JoinedAck<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct HeartbeatAck {
     pub(super) server_time: Timestamp,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) seq_hints: BTreeMap<ConversationId, Seq>,
+}
+
+/// The ack of `join-conversation`, once what was missed is replayed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OpenedAck {
+    /// Which.
+    pub conversation_id: ConversationId,
+    /// The end of its log.
+    pub seq: Seq,
+    /// Whether the client has everything now; if not, it loads the conversation anew.
+    pub recovered: bool,
+}
+
+/// The ack of `leave-conversation`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClosedAck {
+    pub(super) conversation_id: ConversationId,
 }

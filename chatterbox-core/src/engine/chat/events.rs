@@ -4,14 +4,19 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::complaint;
+use super::resume::{Cursors, Resume};
 use crate::app::conversations::{AddMembers, RemoveMember, SetRole};
+use crate::app::looking::OpenConversation;
 use crate::app::messages::{
     AddReaction, DeleteMessage, EditMessage, MarkRead, RemoveReaction, SendMessage, SendRoomMessage,
 };
 use crate::app::rooms::{JoinRoom, LeaveRoom};
+use crate::app::typing::{StartTyping, StopTyping};
 use crate::app::{Command, UseCase};
+use crate::clock::Timestamp;
 use crate::engine::sio::{Event, NamespaceId};
 use crate::error::Error;
+use crate::ids::ConversationId;
 
 /// Something the client wants, in the order in which it asked.
 #[derive(Debug)]
@@ -37,18 +42,29 @@ pub enum Action {
         namespace: NamespaceId,
         /// An access token.
         token: Box<str>,
+        /// What the client has, if it logs in to go on with it (S-083).
+        resume: Option<Box<Resume>>,
     },
     /// Become a member, or stay one with a new token (S-083).
     Authenticate {
         /// An access token.
         token: Box<str>,
+        /// What the client has, if it logs in to go on with it (S-083).
+        resume: Option<Box<Resume>>,
     },
+    /// S-109: the socket hears what it has missed.
+    Resume(Box<Resume>),
+    /// S-087: the socket has the conversation before its eyes.
+    OpenConversation(OpenConversation),
+    /// S-127: and no longer.
+    CloseConversation(ConversationId),
     /// S-084: the socket watches the room besides.
     JoinRoom(JoinRoom),
-    /// S-085: the socket doesn't watch the room any more.
-    LeaveRoom(LeaveRoom),
     /// S-092.
-    Heartbeat,
+    Heartbeat {
+        /// Whether the user is at the device.
+        active: bool,
+    },
     /// A command whose reply is the answer.
     Call(Box<Command>),
 }
@@ -72,13 +88,22 @@ const EVENTS: &[(&str, Parse)] = &[
     ("add-participant", call::<AddMembers>),
     ("remove-participant", call::<RemoveMember>),
     ("update-participant-role", call::<SetRole>),
-    ("leave-room", |json| parse(json).map(Action::LeaveRoom)),
+    ("leave-room", call::<LeaveRoom>),
+    ("typing", call::<StartTyping>),
+    ("stop-typing", call::<StopTyping>),
+    ("join-conversation", |json| parse(json).map(Action::OpenConversation)),
+    ("leave-conversation", close_conversation),
+    ("resume", |json| parse(json).map(Action::Resume)),
 ];
 
-/// Payload of `auth`. `cursors` and whatever else clients put in are left alone.
+/// Payload of `auth`. Whatever else clients put in is left alone.
 #[derive(Deserialize)]
 struct Credentials {
     token: Box<str>,
+    #[serde(default)]
+    cursors: Option<Cursors>,
+    #[serde(default)]
+    since: Option<Timestamp>,
 }
 
 /// Payload of CONNECT: a token, or none yet.
@@ -88,10 +113,32 @@ struct Greeting {
     token: Option<Box<str>>,
 }
 
+/// What a client has that logs in: with cursors it resumes.
+#[derive(Deserialize)]
+struct Position {
+    #[serde(default)]
+    cursors: Option<Cursors>,
+    #[serde(default)]
+    since: Option<Timestamp>,
+}
+
+impl Position {
+    fn resume(self) -> Option<Box<Resume>> {
+        let Position { cursors, since } = self;
+        cursors.map(|cursors| Box::new(Resume { cursors, since }))
+    }
+}
+
+/// Payload of `leave-conversation`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Closing {
+    conversation_id: String,
+}
+
 /// Payload of `heartbeat`.
 #[derive(Deserialize)]
 struct Heartbeat {
-    #[expect(dead_code, reason = "checked for its type; away is told with presence")]
     #[serde(default)]
     active: Option<bool>,
 }
@@ -121,6 +168,17 @@ impl Request {
         }
     }
 
+    /// What follows a login with cursors.
+    pub(super) fn resume(resume: Box<Resume>) -> Request {
+        Request {
+            event: "resume".into(),
+            ack: None,
+            client_message_id: None,
+            action: Ok(Action::Resume(resume)),
+            is_known: true,
+        }
+    }
+
     /// Whether it presents a token, were it a malformed one.
     pub(super) fn is_login(&self) -> bool {
         matches!(&*self.event, "auth" | "connect")
@@ -132,7 +190,12 @@ impl Request {
         let Greeting { token } =
             greeting.map_err(|_| Error::invalid("token", "must be a string, given once"))?;
         let Some(token) = token else { return Ok(None) };
-        let action = Ok(Action::Enter { namespace, token });
+        let resume = complaint::read::<Position>(auth)?.resume();
+        let action = Ok(Action::Enter {
+            namespace,
+            token,
+            resume,
+        });
         Ok(Some(Request {
             event: "connect".into(),
             ack: None,
@@ -144,14 +207,24 @@ impl Request {
 }
 
 fn authenticate(json: Option<&str>) -> Result<Action, Error> {
-    parse(json).map(|Credentials { token }| Action::Authenticate { token })
+    let Credentials { token, cursors, since } = parse(json)?;
+    let resume = Position { cursors, since }.resume();
+    Ok(Action::Authenticate { token, resume })
+}
+
+fn close_conversation(json: Option<&str>) -> Result<Action, Error> {
+    let Closing { conversation_id } = parse(json)?;
+    let id = conversation_id.parse().map_err(|_| Error::InvalidId("conversationId"))?;
+    Ok(Action::CloseConversation(id))
 }
 
 /// The payload may be missing.
 fn heartbeat(json: Option<&str>) -> Result<Action, Error> {
     match json {
-        None => Ok(Action::Heartbeat),
-        Some(_) => parse(json).map(|Heartbeat { .. }| Action::Heartbeat),
+        None => Ok(Action::Heartbeat { active: true }),
+        Some(_) => parse(json).map(|Heartbeat { active }| Action::Heartbeat {
+            active: active.unwrap_or(true),
+        }),
     }
 }
 

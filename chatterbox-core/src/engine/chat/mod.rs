@@ -13,9 +13,12 @@ mod bucket;
 mod complaint;
 pub mod encode;
 mod events;
+mod resume;
 mod session;
 #[cfg(test)]
 mod tests;
 
+pub use answers::OpenedAck;
 pub use events::{Action, Request};
+pub use resume::{Cursors, Resume, ResumeAck, resumed};
 pub use session::{Begun, Chat, ChatRules, Identity, Replied, Step, Steps};

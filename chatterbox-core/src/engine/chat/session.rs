@@ -6,17 +6,19 @@ use std::time::{Duration, Instant};
 use smallvec::{SmallVec, smallvec};
 
 use super::answers::{
-    AuthAck, Authenticated, HeartbeatAck, JoinedAck, Limits, TokenExpiring, answer, millis, refusal,
+    AuthAck, Authenticated, ClosedAck, HeartbeatAck, JoinedAck, Limits, OpenedAck, TokenExpiring, answer, millis, refusal,
 };
 use super::bucket::Bucket;
 use super::encode;
 use super::events::{Action, Request};
+use super::resume::{Resume, ResumeAck};
 use crate::app::{Cost, EndReason, Principal, Reply};
 use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
 use crate::engine::sio::{Event, NamespaceId, Output, Rules, Sockets};
 use crate::engine::{CloseReason, Message, Packet};
 use crate::error::Error;
+use crate::ids::ConversationId;
 use crate::views::{PublicUser, RoomView};
 
 /// What a session is allowed, and for how long.
@@ -49,6 +51,8 @@ const TOKENS_REFUSED_MAX: u8 = 3;
 const GUEST_EVENTS_MAX: u8 = 20;
 /// Events that are no messages: burst and rate per connection (S-142: they have their own bucket).
 const SIGNALS: (f32, f32) = (60.0, 30.0);
+/// Resumes: each may read 10,000 entries.
+const RESUMES: (f32, f32) = (5.0, 0.2);
 /// Refusals for being too fast that a connection may collect: with 30 tries a second it is closed after 10 s (S-142).
 const PATIENCE: (f32, f32) = (100.0, 10.0);
 
@@ -59,6 +63,7 @@ pub struct Chat {
     rules: Arc<ChatRules>,
     stage: Stage,
     signals: Bucket,
+    resumes: Bucket,
     patience: Bucket,
 }
 
@@ -94,6 +99,8 @@ pub enum Step {
     Send(Packet),
     /// Put it behind the requests that wait.
     Queue(Box<Request>),
+    /// Put it before them.
+    QueueFirst(Box<Request>),
     /// A namespace was joined: the connect time-out no longer applies.
     Joined,
     /// The client left: it watches nothing any more, and what it had asked for is void.
@@ -125,6 +132,8 @@ pub struct Identity {
     pub user: Arc<PublicUser>,
     /// How long the token is good for.
     pub expires_in: Duration,
+    /// What is to follow at once, if the client goes on with what it has (S-083).
+    pub resume: Option<Box<Resume>>,
     /// The server's wall clock.
     pub server_time: Timestamp,
 }
@@ -138,8 +147,14 @@ pub enum Replied {
     Authenticated(Identity),
     /// Of [`Action::JoinRoom`]: the room, and the entry above which everything is delivered.
     JoinedRoom(Box<RoomView>, Seq),
-    /// Of [`Action::Heartbeat`].
-    Beat(Timestamp),
+    /// Of [`Action::Resume`].
+    Resumed(ResumeAck),
+    /// Of [`Action::OpenConversation`].
+    Opened(OpenedAck),
+    /// Of [`Action::CloseConversation`].
+    Closed(ConversationId),
+    /// Of [`Action::Heartbeat`]: the time, and the last entries of watched conversations that moved since the last one.
+    Beat(Timestamp, Vec<(ConversationId, Seq)>),
     /// Of [`Action::Call`], and of every other action whose answer is a reply as it is.
     Reply(Box<Reply>),
 }
@@ -152,6 +167,7 @@ impl Chat {
             stage: Stage::guest(&rules, now),
             rules,
             signals: Bucket::new(SIGNALS.0, SIGNALS.1, now),
+            resumes: Bucket::new(RESUMES.0, RESUMES.1, now),
             patience: Bucket::new(PATIENCE.0, PATIENCE.1, now),
         }
     }
@@ -230,10 +246,14 @@ impl Chat {
             Stage::Member { .. } => {
                 let is_message =
                     matches!(&request.action, Ok(Action::Call(command)) if command.cost() == Cost::Message);
-                if is_message || self.signals.take(now) {
+                let (bucket, per_second) = match &request.action {
+                    Ok(Action::Resume(_)) => (&mut self.resumes, RESUMES.1),
+                    _ => (&mut self.signals, SIGNALS.1),
+                };
+                if is_message || bucket.take(now) {
                     return None;
                 }
-                let retry_after = Duration::from_secs_f32(1.0 / SIGNALS.1);
+                let retry_after = Duration::from_secs_f32(1.0 / per_second);
                 Some(self.refuse(request, &Error::RateLimited { retry_after }, now))
             }
         }
@@ -267,7 +287,16 @@ impl Chat {
                     seq,
                 },
             ),
-            Ok(Replied::Beat(server_time)) => answer(request, &HeartbeatAck { server_time }),
+            Ok(Replied::Resumed(ack)) => answer(request, &ack),
+            Ok(Replied::Opened(ack)) => answer(request, &ack),
+            Ok(Replied::Closed(conversation_id)) => answer(request, &ClosedAck { conversation_id }),
+            Ok(Replied::Beat(server_time, hints)) => answer(
+                request,
+                &HeartbeatAck {
+                    server_time,
+                    seq_hints: hints.into_iter().collect(),
+                },
+            ),
             Ok(Replied::Reply(reply)) => answer(request, &*reply),
         }
     }
@@ -367,7 +396,11 @@ impl Chat {
                 messages_per_second: self.rules.messages_per_second,
             },
         };
-        smallvec![Step::Send(encode::event("authenticated", &greeting))]
+        let mut steps: Steps = smallvec![Step::Send(encode::event("authenticated", &greeting))];
+        if let Some(resume) = &identity.resume {
+            steps.push(Step::QueueFirst(Box::new(Request::resume(resume.clone()))));
+        }
+        steps
     }
 
     /// The CONNECT payload held a token that is no good: the namespace stays shut, as stock clients expect.

@@ -92,6 +92,11 @@ impl Session {
                 self.queued.push(*request);
                 picture
             }
+            Step::QueueFirst(request) => {
+                let picture = format!("queue first {}", request.event);
+                self.queued.insert(0, *request);
+                picture
+            }
             Step::Joined => "joined".to_owned(),
             Step::Leave => "leave".to_owned(),
             Step::End(reason) => format!("end {}", reason.as_str()),
@@ -117,6 +122,7 @@ fn identity(user: u8, expires_in_secs: u64) -> Identity {
         }),
         expires_in: Duration::from_secs(expires_in_secs),
         server_time: Timestamp::from_millis(0),
+        resume: None,
     }
 }
 
@@ -487,7 +493,7 @@ fn replies_are_written_as_clients_read_them() {
         [r#"436[{"ok":true,"roomName":"tea","memberCount":3}]"#]
     );
     session.hears(r#"27["heartbeat",{"active":true}]"#);
-    let beat = Replied::Beat(Timestamp::from_millis(1));
+    let beat = Replied::Beat(Timestamp::from_millis(1), Vec::new());
     assert_eq!(
         session.answers(Ok(beat)),
         [r#"437[{"ok":true,"serverTime":"1970-01-01T00:00:00.001Z"}]"#]

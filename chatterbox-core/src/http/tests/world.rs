@@ -136,9 +136,15 @@ impl World {
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
-            presences: Presences::start(Arc::new(MemoryPresence::new(100)), node, clock.clone(), &tasks),
+            presences: Presences::start(
+                Arc::new(MemoryPresence::new(100)),
+                node,
+                clock.clone(),
+                deliveries.clone(),
+                &tasks,
+            ),
             receipts: Receipts::new(hub.clone(), None, tasks.clone()),
-            publisher: Publisher::new(hub.clone(), names, clock.clone(), None),
+            publisher: Publisher::new(deliveries.clone(), names, clock.clone()),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),
         };
         let stack = Stack::new(Arc::new(app), layers, tasks);

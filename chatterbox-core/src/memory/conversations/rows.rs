@@ -140,12 +140,12 @@ impl Rows {
         self.keys.insert(key, group);
     }
 
-    /// Every conversation and the entry at which it stands.
     /// The entry up to which the rows of a conversation are written.
     pub(super) fn projected_of(&self, id: ConversationId) -> Seq {
         self.by_id.get(&id).map_or(Seq::ZERO, |row| row.projected)
     }
 
+    /// Every conversation and the entry at which it stands.
     pub(super) fn projected(&self) -> impl Iterator<Item = (ConversationId, Seq)> {
         self.by_id.iter().map(|(id, row)| (*id, row.projected))
     }

@@ -43,7 +43,7 @@ pub(super) fn overview(
             conversation_columns!(),
             ", ",
             member_columns!(),
-            ", e.key & 0xFFFFFFFF, e.ordinal, e.gov, e.created_at
+            ", c.projected, e.key & 0xFFFFFFFF, e.ordinal, e.gov, e.created_at
              FROM json_each(?2) asked
                  CROSS JOIN members m ON m.user = ?1 AND m.conversation = unhex(asked.value)
                  CROSS JOIN conversations c ON c.id = m.conversation
@@ -56,7 +56,8 @@ pub(super) fn overview(
         ))?
         .query_map(params![user.as_bytes(), in_json(ids)], |row| {
             let conversation = rows::conversation(row, 0)?;
-            let head = CONVERSATION_COLUMNS + MEMBER_COLUMNS;
+            let projected = CONVERSATION_COLUMNS + MEMBER_COLUMNS;
+            let head = projected + 1;
             let settled = match row.get::<_, Option<u32>>(head)? {
                 Some(_) => log::head_of(row, head)?,
                 None => Head::EMPTY,
@@ -65,6 +66,7 @@ pub(super) fn overview(
             Ok(Overview {
                 head: unsettled.filter(|head| head.seq > settled.seq).unwrap_or(settled),
                 member: rows::member(row, CONVERSATION_COLUMNS)?,
+                projected: Seq(row.get(projected)?),
                 conversation,
             })
         })?

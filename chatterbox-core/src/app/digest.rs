@@ -1,0 +1,152 @@
+//! What a client compares itself with after it has been away (S-109).
+
+use serde::{Deserialize, Serialize};
+
+use super::{App, Caller, Error, Outcome, UseCase};
+use crate::clock::Timestamp;
+use crate::domain::conversation::{Kind, Member, Notify, Role};
+use crate::domain::entry::Seq;
+use crate::ids::{ConversationId, EntryId};
+use crate::log::Place;
+use crate::ports::storage::Overview;
+
+/// Conversations listed: all a user can have.
+const LISTED_MAX: usize = 5_000;
+/// Deletions listed that only the user sees.
+const DELETED_MAX: usize = 1_000;
+
+/// All conversations of the caller, as they stand.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct GetDigest {
+    /// When the last digest was made, as it said: later deletions of the caller's own (`scope=me`) are listed.
+    #[serde(default)]
+    pub since: Option<Timestamp>,
+}
+
+/// The caller's conversations. One that is missing is gone, an unknown one is new.
+#[derive(Debug, Clone, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Digest {
+    /// In no order.
+    pub conversations: Vec<DigestItem>,
+    /// Messages that the caller has deleted for themselves since.
+    pub deleted_for_me: Vec<DeletedForMe>,
+    /// When it was made.
+    pub at: Timestamp,
+}
+
+/// One conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DigestItem {
+    /// Which.
+    pub id: ConversationId,
+    /// The last entry.
+    pub head_seq: Seq,
+    /// Messages up to it.
+    pub ordinal: u32,
+    /// The caller has read up to here.
+    pub read_seq: Seq,
+    /// What the caller may do.
+    pub role: Role,
+    /// Whether no message makes a notification now.
+    pub muted: bool,
+    /// Whether the caller's list leaves it out.
+    pub hidden: bool,
+    /// For the replay.
+    #[serde(skip)]
+    pub place: Place,
+}
+
+/// A message that only the caller doesn't see any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletedForMe {
+    /// Where.
+    pub conversation_id: ConversationId,
+    /// Which.
+    pub message_id: EntryId,
+    /// Its number.
+    pub seq: Seq,
+}
+
+impl UseCase for GetDigest {
+    type Reply = Digest;
+    const SEVERAL_STEPS: bool = false;
+
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<Digest>, Error> {
+        let user = by.actor.user()?.user;
+        let conversations = &app.stores.conversations;
+        let at = app.clock.now();
+        let mut overview = conversations.overview(user, LISTED_MAX).await?;
+        let lagging: Vec<ConversationId> = overview
+            .iter()
+            .filter(|one| one.projected < one.head.seq)
+            .map(|one| one.conversation.id)
+            .collect();
+        if !lagging.is_empty() {
+            // Read pointers of those who wrote are brought up to date a little later.
+            app.log.settle(&lagging).await?;
+            overview = conversations.overview(user, LISTED_MAX).await?;
+        }
+        let mut items = Vec::with_capacity(overview.len());
+        for mut one in overview {
+            if one.projected < one.head.gov {
+                // Behind a crash: what the rows don't know yet.
+                let state = app.log.state(one.conversation.id).await?;
+                one.head = state.head;
+                if let Some(seat) = state.standing.members.get(&user) {
+                    one.member.role = seat.role;
+                    one.member.joined_seq = seat.joined_seq;
+                } else if !matches!(one.conversation.kind, Kind::Room(_)) || state.standing.bans.contains(&user) {
+                    continue;
+                }
+            }
+            items.push(item(&one, at));
+        }
+        let deleted = match self.since {
+            Some(since) => app.stores.messages.hidden_since(user, since, DELETED_MAX).await?,
+            None => Vec::new(),
+        };
+        let deleted = deleted.into_iter().map(|hidden| DeletedForMe {
+            conversation_id: hidden.conversation,
+            message_id: hidden.message,
+            seq: hidden.seq,
+        });
+        Ok(Outcome::of(Digest {
+            conversations: items,
+            deleted_for_me: deleted.collect(),
+            at,
+        }))
+    }
+}
+
+fn item(one: &Overview, now: Timestamp) -> DigestItem {
+    let Overview {
+        conversation,
+        member,
+        head,
+        projected: _,
+    } = one;
+    DigestItem {
+        id: conversation.id,
+        head_seq: head.seq,
+        ordinal: head.ordinal,
+        read_seq: member.read_seq,
+        role: member.role,
+        muted: is_muted(member, now),
+        hidden: member.hidden_at.is_some_and(|at| head.ordinal <= at),
+        place: Place {
+            conversation: conversation.id,
+            head: head.seq,
+            joined: member.joined_seq,
+            sees_above: member.sees_above(conversation),
+            unasked: !matches!(conversation.kind, Kind::Room(_)),
+        },
+    }
+}
+
+fn is_muted(member: &Member, now: Timestamp) -> bool {
+    member.notify == Notify::None || member.mute_until.is_some_and(|until| until > now)
+}

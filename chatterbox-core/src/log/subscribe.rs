@@ -1,0 +1,457 @@
+//! Who hears a conversation on this node.
+//!
+//! ```text
+//! auth ──▶ the user's channel ──▶ overview (one query) ──▶ every direct conversation and group
+//! an entry brings somebody in ──▶ their connections, before it is delivered      (delivery.rs, publish)
+//!                             ──▶ nodes that don't watch it hear `Enter`         (relay.rs) ──▶ enter()
+//! made with members           ──▶ Effect::Enter on this node, `Enter` on others  ──▶ enter()
+//! ```
+//! A connection hears its user's channel first. So a membership that begins later finds the connection there, and one
+//! that began earlier stands in the rows, which are written before anybody is told. One that ends while rows are read
+//! stands in the journal.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Deliveries;
+use super::delivery::HEADS_AT_ONCE;
+use super::envelope::Reach;
+use super::journal::{Mark, Since};
+use super::state::State;
+use super::watched::Watched;
+use crate::domain::conversation::Kind;
+use crate::domain::entry::Seq;
+use crate::engine::Packet;
+use crate::error::Error;
+use crate::hub::{Channel, ConnectionId, Delivery, Link};
+use crate::ids::{ConversationId, UserId};
+use crate::ports::storage::Overview;
+
+/// Direct conversations and groups that a connection hears from its login on; of more, those with the newest entries.
+const WATCHED_AT_LOGIN_MAX: usize = 2_000;
+/// Conversations of a user that are looked at, rooms included.
+pub(super) const OVERVIEW_MAX: usize = 5_000;
+/// How often rows are read again because too much happened meanwhile.
+const ATTEMPTS: u32 = 5;
+/// Users looked up in one question to the store.
+const USERS_AT_ONCE: usize = 1_000;
+
+/// What a connection hears, and from where on.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Subscribed {
+    /// Every conversation, and the entry above which everything is delivered.
+    pub from: Vec<(ConversationId, Seq)>,
+    /// The direct ones among them.
+    pub directs: Vec<ConversationId>,
+    /// The groups among them.
+    pub groups: Vec<ConversationId>,
+}
+
+/// What became of one subscription.
+enum Outcome {
+    /// Everything above this entry is heard.
+    Heard(Seq),
+    /// The user is no member any more, or will be subscribed with the entry that makes them one.
+    NotNow,
+    /// Nobody watches the conversation any more: it has to be begun anew.
+    Over,
+    /// Too much has happened since the rows were read.
+    TooMuch,
+}
+
+impl Deliveries {
+    /// A place in time, for [`watch_as`](Deliveries::watch_as).
+    pub fn mark(&self) -> Mark {
+        self.journal.mark()
+    }
+
+    /// Lets the connection have every entry above the returned number, in order, each once.
+    pub async fn watch(self: &Arc<Self>, link: &Link, conversation: ConversationId) -> Result<Seq, Error> {
+        loop {
+            let watched = self.begun(conversation, None).await?;
+            let progress = watched.lock();
+            if let Some(last) = progress.last
+                && !progress.over
+            {
+                // Nothing is published while the progress is locked, so nothing falls between.
+                self.hub.subscribe(link, &Channel::Conversation(conversation));
+                return Ok(last);
+            }
+        }
+    }
+
+    /// As [`watch`](Deliveries::watch), for a user who was a member at `mark` or later; `None` if they are none any
+    /// more.
+    pub async fn watch_as(
+        self: &Arc<Self>,
+        link: &Link,
+        user: UserId,
+        conversation: ConversationId,
+        mark: Mark,
+    ) -> Result<Option<Seq>, Error> {
+        loop {
+            let watched = self.begun(conversation, None).await?;
+            let progress = watched.lock();
+            if progress.over {
+                continue;
+            }
+            match self.journal.is_out(mark, conversation, user) {
+                Since::Yes => return Ok(None),
+                Since::Unknown => return Err(Error::Unavailable(None)),
+                Since::No => {}
+            }
+            if let Some(last) = progress.last {
+                self.hub.subscribe(link, &Channel::Conversation(conversation));
+                return Ok(Some(last));
+            }
+        }
+    }
+
+    /// Lets a connection that hears its user's channel hear all direct conversations and groups of the user (SPEC.md
+    /// section 1, Who receives). One query, however many they are.
+    pub async fn watch_mine(self: &Arc<Self>, link: &Link, user: UserId) -> Result<Subscribed, Error> {
+        for _ in 0..ATTEMPTS {
+            let mark = self.journal.mark();
+            let overview = self.stores.conversations.overview(user, OVERVIEW_MAX).await?;
+            if let Some(subscribed) = self.watch_all(link, user, &overview, mark).await? {
+                return Ok(subscribed);
+            }
+        }
+        Err(Error::Unavailable(None))
+    }
+
+    /// Subscribes to what is delivered without being asked for. `None` if too much has happened since the mark.
+    async fn watch_all(
+        self: &Arc<Self>,
+        link: &Link,
+        user: UserId,
+        overview: &[Overview],
+        mark: Mark,
+    ) -> Result<Option<Subscribed>, Error> {
+        let mut fresh = Vec::new();
+        let mut found = Vec::new();
+        for one in delivered_unasked(overview) {
+            let Some((head, joined)) = self.membership(one, user).await? else {
+                continue;
+            };
+            // With a bus, it has to be listened to before the first entry is waited for.
+            let last = self.outgoing.is_none().then_some(head);
+            let (watched, is_fresh) = self.find_or_begin(one.conversation.id, last);
+            if is_fresh || watched.lock().last.is_none() {
+                fresh.push(watched.clone());
+                if let Some(outgoing) = &self.outgoing {
+                    outgoing.listen(one.conversation.id).await;
+                    self.begin_behind(&watched, head);
+                }
+            }
+            found.push((one, watched, joined));
+        }
+        let mut subscribed = Subscribed::default();
+        for (one, mut watched, joined) in found {
+            let id = one.conversation.id;
+            let outcome = loop {
+                match self.watch_one(&watched, link, user, joined, mark) {
+                    // Its last watcher left in this moment.
+                    Outcome::Over => watched = self.begun(id, None).await?,
+                    outcome => break outcome,
+                }
+            };
+            match outcome {
+                Outcome::Heard(last) => subscribed.from.push((id, last)),
+                Outcome::NotNow | Outcome::Over => continue,
+                Outcome::TooMuch => return Ok(None),
+            }
+            match one.conversation.kind {
+                Kind::Direct => subscribed.directs.push(id),
+                Kind::Group | Kind::Room(_) => subscribed.groups.push(id),
+            }
+        }
+        self.catch_up_with(&fresh, mark).await?;
+        Ok(Some(subscribed))
+    }
+
+    fn watch_one(&self, watched: &Watched, link: &Link, user: UserId, joined: Seq, mark: Mark) -> Outcome {
+        let id = watched.conversation;
+        let progress = watched.lock();
+        if progress.over {
+            return Outcome::Over;
+        }
+        match self.journal.is_out(mark, id, user) {
+            Since::Yes => return Outcome::NotNow,
+            Since::Unknown => return Outcome::TooMuch,
+            Since::No => {}
+        }
+        match progress.last {
+            Some(last) if last >= joined => {
+                // Nothing is published while the progress is locked, so nothing falls between.
+                self.hub.subscribe(link, &Channel::Conversation(id));
+                Outcome::Heard(last)
+            }
+            // This node has still to deliver the entry that brings the user in, and will subscribe them with it.
+            Some(_) | None => Outcome::NotNow,
+        }
+    }
+
+    /// What was appended while nobody listened yet.
+    async fn catch_up_with(self: &Arc<Self>, fresh: &[Arc<Watched>], mark: Mark) -> Result<(), Error> {
+        for some in fresh.chunks(HEADS_AT_ONCE) {
+            let behind = if self.outgoing.is_some() {
+                self.behind(some).await?
+            } else {
+                // All announcements are made on this node.
+                let unheard = |watched: &&Arc<Watched>| {
+                    self.journal.was_unheard(mark, watched.conversation) != Since::No
+                };
+                some.iter().filter(unheard).cloned().collect()
+            };
+            for watched in behind {
+                self.heal_later(&mut watched.lock(), &watched, Duration::ZERO);
+            }
+        }
+        Ok(())
+    }
+
+    /// Up to where the rows are known to be right, and the entry of the user's join; `None` if an entry that isn't in
+    /// the rows yet has ended the membership.
+    async fn membership(&self, one: &Overview, user: UserId) -> Result<Option<(Seq, Seq)>, Error> {
+        if one.projected >= one.head.gov {
+            return Ok(Some((one.head.seq, one.member.joined_seq)));
+        }
+        let state = State::load(&self.stores, one.conversation.id).await?;
+        let seat = state.standing.members.get(&user);
+        Ok(seat.map(|seat| (state.head.seq, seat.joined_seq)))
+    }
+
+    /// Lets the connections of new members hear the conversation, above the entry `behind`: before anybody tells them
+    /// of it. On this node; see [`Outgoing::enter`](super::Outgoing::enter) for the others.
+    pub async fn enter(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        users: &[UserId],
+        behind: Seq,
+    ) -> Result<(), Error> {
+        let topic = Channel::Conversation(conversation);
+        let is_deaf = |user: &&UserId| {
+            let mut links = self.links_of(**user).into_iter();
+            links.any(|link| !self.hub.is_subscribed(&link, &topic))
+        };
+        let users: Vec<UserId> = users.iter().filter(is_deaf).copied().collect();
+        for some in users.chunks(USERS_AT_ONCE) {
+            let mark = self.journal.mark();
+            let conversations = &self.stores.conversations;
+            let members = conversations.members_among(conversation, some).await?;
+            let watched = self.begun(conversation, Some(behind)).await?;
+            for user in members {
+                for link in self.links_of(user) {
+                    self.enter_one(&watched, &link, user, behind, mark);
+                }
+            }
+            // What was appended before this node listened.
+            for watched in self.behind(&[watched]).await? {
+                self.heal(&watched).await?;
+            }
+            self.forget_unwatched(conversation);
+        }
+        Ok(())
+    }
+
+    fn enter_one(self: &Arc<Self>, watched: &Watched, link: &Link, user: UserId, behind: Seq, mark: Mark) {
+        let conversation = watched.conversation;
+        let topic = Channel::Conversation(conversation);
+        let progress = watched.lock();
+        let is_member = self.journal.is_out(mark, conversation, user) == Since::No;
+        if !is_member || self.hub.is_subscribed(link, &topic) {
+            return;
+        }
+        match progress.last {
+            Some(last) if last == behind => {
+                self.hub.subscribe(link, &topic);
+            }
+            // Others have heard more already.
+            Some(last) if last > behind => {
+                let (deliveries, link) = (self.clone(), link.clone());
+                self.tasks.spawn_until_stopped(async move {
+                    let caught_up = deliveries.catch_up(&link, user, conversation, behind, None, mark).await;
+                    if let Err(error) = caught_up {
+                        tracing::warn!(error = &error as &dyn std::error::Error,
+                            "a new member's connection could not be caught up with conversation {conversation}");
+                    }
+                });
+            }
+            // The entry that brings them in is still to come.
+            Some(_) | None => {}
+        }
+    }
+
+    /// An entry that brings somebody in was announced behind the beginning of somebody else's watching.
+    pub(super) fn enter_late(self: &Arc<Self>, conversation: ConversationId, user: UserId, seq: Seq) {
+        let topic = Channel::Conversation(conversation);
+        let links = self.links_of(user);
+        if links.iter().all(|link| self.hub.is_subscribed(link, &topic)) {
+            return;
+        }
+        self.enter_later(conversation, vec![user], Seq(seq.0.saturating_sub(1)));
+    }
+
+    /// [`enter`](Deliveries::enter) in a task of its own.
+    pub(super) fn enter_later(self: &Arc<Self>, conversation: ConversationId, users: Vec<UserId>, behind: Seq) {
+        let deliveries = self.clone();
+        self.tasks.spawn_until_stopped(async move {
+            if let Err(error) = deliveries.enter(conversation, &users, behind).await {
+                tracing::warn!(error = &error as &dyn std::error::Error,
+                    "new members of conversation {conversation} hear it only after their next login");
+            }
+        });
+    }
+
+    /// Before entries are delivered that bring these users in: if they have connections here, the conversation is
+    /// delivered from `behind` on.
+    pub(super) async fn open_for(self: &Arc<Self>, conversation: ConversationId, users: &[UserId], behind: Seq) {
+        if self.has_connections(users)
+            && let Err(error) = self.begun(conversation, Some(behind)).await
+        {
+            tracing::warn!(error = &error as &dyn std::error::Error,
+                "new members of conversation {conversation} hear it only after their next login");
+        }
+    }
+
+    /// Whether one of the users is connected to this node.
+    pub(super) fn has_connections(&self, users: &[UserId]) -> bool {
+        users.iter().any(|user| self.hub.watchers(&Channel::User(*user)) > 0)
+    }
+
+    /// Ends a membership that no entry ends: of a room. The user's connections on this node hear nothing more of it.
+    pub fn exit(&self, conversation: ConversationId, user: UserId) {
+        self.put_out(conversation, user);
+        self.typists().left(conversation, user);
+        self.forget_unwatched(conversation);
+    }
+
+    /// The conversation, with the entry known behind which it is delivered: `behind`, or the end of the log, unless
+    /// others watch it already.
+    pub(super) async fn begun(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        behind: Option<Seq>,
+    ) -> Result<Arc<Watched>, Error> {
+        let (watched, _) = self.find_or_begin(conversation, None);
+        if watched.lock().last.is_some() {
+            return Ok(watched);
+        }
+        if let Some(outgoing) = &self.outgoing {
+            // Before the head is read: an entry appended in between is on the bus or in the head.
+            outgoing.listen(conversation).await;
+        }
+        let last = match behind {
+            Some(seq) => seq,
+            None => self.stores.log.head(conversation).await?.seq,
+        };
+        self.begin_behind(&watched, last);
+        Ok(watched)
+    }
+
+    /// The connection has the conversation before its eyes, if it hears it (S-087). False if its user is no member any
+    /// more.
+    pub fn look(&self, link: &Link, conversation: ConversationId) -> bool {
+        let (watched, _) = self.find_or_begin(conversation, None);
+        // Who is put out meanwhile loses both together.
+        let _progress = watched.lock();
+        let hears = self.hub.is_subscribed(link, &Channel::Conversation(conversation));
+        if hears {
+            self.hub.subscribe(link, &Channel::Looking(conversation));
+        }
+        hears
+    }
+
+    /// Ends what [`watch`](Deliveries::watch) began.
+    pub fn unwatch(&self, link: &Link, conversation: ConversationId) {
+        self.hub.unsubscribe(link, &Channel::Conversation(conversation));
+        self.forget_unwatched(conversation);
+    }
+
+    /// Ends all subscriptions of a connection, those to users and sessions included.
+    pub fn unwatch_all(&self, link: &Link) {
+        let topics = self.hub.topics_of(link);
+        self.hub.unsubscribe_all(link);
+        for topic in topics {
+            if let Channel::Conversation(conversation) = topic {
+                self.forget_unwatched(conversation);
+            }
+        }
+    }
+}
+
+/// Events that are in no log, for those who hear a conversation on this node.
+impl Deliveries {
+    /// An event for watchers. Who reads slowly misses it.
+    pub fn signal(&self, conversation: ConversationId, reach: Reach, packet: &Packet) {
+        let topic = Channel::Conversation(conversation);
+        match reach {
+            Reach::Watchers => {
+                self.hub.publish(&topic, packet, Delivery::Droppable, None);
+            }
+            Reach::But(user) => {
+                self.hub
+                    .publish_except(&topic, packet, Delivery::Droppable, &self.connections_of(user));
+            }
+            Reach::With(user) => {
+                self.hub.publish(&topic, packet, Delivery::Droppable, None);
+                for link in self.links_of(user) {
+                    if !self.hub.is_subscribed(&link, &topic) {
+                        link.send(packet.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// Somebody came or went: told to those who have a direct conversation with them, and to those who have one of
+    /// their groups before their eyes (S-103), each once, but not to `except`.
+    pub(crate) fn tell_presence(
+        &self,
+        user: UserId,
+        partners: &[UserId],
+        groups: &[ConversationId],
+        except: &[UserId],
+        packet: &Packet,
+    ) {
+        let mut told = self.connections_of(user);
+        for other in except {
+            told.extend(self.connections_of(*other));
+        }
+        let partners = partners.iter().map(|user| Channel::User(*user));
+        for topic in partners.chain(groups.iter().map(|id| Channel::Looking(*id))) {
+            self.hub.with_topic(&topic, |topic| {
+                topic.publish_except(packet, Delivery::Droppable, &told);
+                told.extend(topic.links().iter().map(Link::id));
+            });
+        }
+    }
+
+    /// Whether somebody else on this node could hear of the user's coming and going.
+    pub(crate) fn has_onlookers(&self, user: UserId, circle: &Subscribed) -> bool {
+        let own = self.connections_of(user);
+        let directs = circle.directs.iter().map(|id| Channel::Conversation(*id));
+        let mut topics = directs.chain(circle.groups.iter().map(|id| Channel::Looking(*id)));
+        topics.any(|topic| {
+            self.hub
+                .with_topic(&topic, |topic| topic.links().iter().any(|link| !own.contains(&link.id())))
+        })
+    }
+
+    fn connections_of(&self, user: UserId) -> Vec<ConnectionId> {
+        self.hub
+            .with_topic(&Channel::User(user), |topic| topic.links().iter().map(Link::id).collect())
+    }
+}
+
+/// What a connection hears from its login on: all that is no room and open, the newest first if there are many.
+pub(super) fn delivered_unasked(overview: &[Overview]) -> Vec<&Overview> {
+    let is_asked_for = |one: &&Overview| matches!(one.conversation.kind, Kind::Room(_));
+    let mut all: Vec<&Overview> = overview.iter().filter(|one| !is_asked_for(one)).collect();
+    if all.len() > WATCHED_AT_LOGIN_MAX {
+        all.sort_unstable_by_key(|one| std::cmp::Reverse(one.head.created_at));
+        all.truncate(WATCHED_AT_LOGIN_MAX);
+    }
+    all
+}

@@ -1,0 +1,7 @@
+//! The whole chat on connections without sockets, on one node or several, with a bus that can be made to fail.
+
+mod presence;
+mod resume;
+mod subscriptions;
+mod typing;
+mod world;

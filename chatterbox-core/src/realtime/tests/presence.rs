@@ -1,0 +1,148 @@
+//! S-103, S-104, edge case 14, I7.
+
+use serde_json::json;
+
+use super::world::Cluster;
+
+#[tokio::test(start_paused = true)]
+async fn s_103_s_104_partners_hear_of_coming_and_going_on_every_node() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob, eve) = (
+        one.person("ann").await,
+        one.person("bob").await,
+        one.person("eve").await,
+    );
+    one.direct(&ann, &bob).await;
+    one.group(&ann, &[&eve, &bob]).await;
+    let mut partners = [one.client(&bob).await, two.client(&bob).await];
+    let mut stranger = two.client(&eve).await;
+    cluster.wait_secs(2).await;
+    for client in &mut partners {
+        client.all().await;
+    }
+    let phone = two.client(&ann).await;
+    cluster.wait_secs(1).await;
+    for client in &mut partners {
+        let online = client.hears("presence:online").await;
+        assert_eq!(online["userId"], json!(ann.id));
+    }
+    let gone_at = crate::clock::Clock::now(&*cluster.clock);
+    phone.closes().await;
+    cluster.wait_secs(11).await;
+    for client in &mut partners {
+        client.hears_nothing().await;
+    }
+    // I7: within 15 s.
+    cluster.wait_secs(3).await;
+    for client in &mut partners {
+        let expected = json!({"userId": ann.id, "lastSeen": gone_at});
+        assert_eq!(client.hears("presence:offline").await, expected);
+        client.hears_nothing().await;
+    }
+    stranger.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_103_of_a_group_only_those_hear_it_who_have_it_before_their_eyes() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let group = one.group(&ann, &[&bob]).await;
+    let (mut looks, mut does_not) = (two.client(&bob).await, two.client(&bob).await);
+    looks.ask("join-conversation", json!({"conversationId": group})).await;
+    cluster.wait_secs(2).await;
+    let phone = one.client(&ann).await;
+    cluster.wait_secs(1).await;
+    assert_eq!(looks.hears("presence:online").await["userId"], json!(ann.id));
+    does_not.hears_nothing().await;
+    looks.ask("leave-conversation", json!({"conversationId": group})).await;
+    phone.closes().await;
+    cluster.wait_secs(15).await;
+    looks.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn edge_14_a_reload_does_not_flap_and_the_last_of_three_devices_counts() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    one.direct(&ann, &bob).await;
+    let mut partner = one.client(&bob).await;
+    let (laptop, phone, tablet) = (
+        one.client(&ann).await,
+        one.client(&ann).await,
+        two.client(&ann).await,
+    );
+    cluster.wait_secs(2).await;
+    partner.hears("presence:online").await;
+    // Reloads, also onto another node.
+    laptop.closes().await;
+    cluster.wait_secs(5).await;
+    let laptop = two.client(&ann).await;
+    phone.closes().await;
+    cluster.wait_secs(20).await;
+    tablet.closes().await;
+    cluster.wait_secs(20).await;
+    partner.hears_nothing().await;
+    laptop.closes().await;
+    cluster.wait_secs(14).await;
+    assert_eq!(partner.hears("presence:offline").await["userId"], json!(ann.id));
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_104_i7_the_users_of_a_dead_node_are_offline_within_thirty_seconds() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    one.direct(&ann, &bob).await;
+    let mut partner = two.client(&bob).await;
+    let _phone = one.client(&ann).await;
+    cluster.wait_secs(2).await;
+    partner.hears("presence:online").await;
+    // Killed: nothing is said any more.
+    one.tasks.stop_token().cancel();
+    cluster.wait_secs(30).await;
+    assert_eq!(partner.hears("presence:offline").await["userId"], json!(ann.id));
+    partner.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_135_presence_is_not_told_between_people_of_whom_one_blocks_the_other() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let (ann, bob, eve) = (
+        node.person("ann").await,
+        node.person("bob").await,
+        node.person("eve").await,
+    );
+    node.direct(&ann, &bob).await;
+    node.direct(&ann, &eve).await;
+    let blocks = &cluster.stores.blocks;
+    let now = crate::testkit::samples::now();
+    blocks.block(bob.id, ann.id, now, 10).await.unwrap();
+    blocks.block(ann.id, eve.id, now, 10).await.unwrap();
+    let (mut blocker, mut blocked) = (node.client(&bob).await, node.client(&eve).await);
+    cluster.wait_secs(2).await;
+    let _phone = node.client(&ann).await;
+    cluster.wait_secs(2).await;
+    blocker.hears_nothing().await;
+    blocked.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let group = one.group(&ann, &[&bob]).await;
+    let mut phone = two.client(&bob).await;
+    phone.ask("join-conversation", json!({"conversationId": group})).await;
+    cluster.wait_secs(2).await;
+    let remove = json!({"command": "removeMember", "conversationId": group, "userId": bob.id});
+    one.call(&ann, remove).await;
+    let _at_ann = one.client(&ann).await;
+    cluster.wait_secs(2).await;
+    phone.hears("participant-removed").await;
+    phone.hears_nothing().await;
+}
