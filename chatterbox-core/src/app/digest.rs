@@ -99,7 +99,9 @@ impl UseCase for GetDigest {
                 if let Some(seat) = state.standing.members.get(&user) {
                     one.member.role = seat.role;
                     one.member.joined_seq = seat.joined_seq;
-                } else if !matches!(one.conversation.kind, Kind::Room(_)) || state.standing.bans.contains(&user) {
+                } else if !matches!(one.conversation.kind, Kind::Room(_))
+                    || state.standing.bans.contains(&user)
+                {
                     continue;
                 }
             }

@@ -13,9 +13,7 @@ async fn find(app: &App, id: Option<&str>, room_name: Option<&str>) -> Result<Co
     match (id, room_name) {
         (Some(id), None) => access::conversation_id(id),
         (None, Some(name)) => app.rooms.id_of(name).await,
-        (Some(_), Some(_)) | (None, None) => {
-            Err(Error::invalid("conversationId", "give this or a roomName"))
-        }
+        (Some(_), Some(_)) | (None, None) => Err(Error::invalid("conversationId", "give this or a roomName")),
     }
 }
 
@@ -75,9 +73,7 @@ async fn may_be_told(app: &App, kind: &Kind, id: ConversationId, user: UserId) -
                 None => Ok(true),
             }
         }
-        Kind::Group | Kind::Room(_) => {
-            Ok(conversations.member_count(id).await? <= app.quotas.audience_large)
-        }
+        Kind::Group | Kind::Room(_) => Ok(conversations.member_count(id).await? <= app.quotas.audience_large),
     }
 }
 

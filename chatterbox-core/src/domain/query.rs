@@ -89,7 +89,10 @@ mod tests {
         for (text, expected) in [
             ("Tea", Ok(&["tea"][..])),
             (" tea  TIME ", Ok(&["tea", "time"])),
-            ("\"tea\" OR -time* NEAR(x)", Ok(&["tea", "or", "time", "near", "x"])),
+            (
+                "\"tea\" OR -time* NEAR(x)",
+                Ok(&["tea", "or", "time", "near", "x"]),
+            ),
             ("content:tea AND (a)", Ok(&["content", "tea", "and", "a"])),
             ("Straße", Ok(&["strasse"])),
             ("ｔｅａ", Ok(&["tea"])),
@@ -104,7 +107,11 @@ mod tests {
         ] {
             let terms = Terms::parse(text);
             let words = terms.as_ref().map(Terms::words).map_err(|error| *error);
-            assert_eq!(words.map(<[String]>::to_vec), expected.map(|words| words.iter().map(|one| (*one).to_owned()).collect()), "{text}");
+            assert_eq!(
+                words.map(<[String]>::to_vec),
+                expected.map(|words| words.iter().map(|one| (*one).to_owned()).collect()),
+                "{text}"
+            );
         }
     }
 

@@ -113,7 +113,11 @@ mod tests {
             ("1", Texts::WrongType),
             ("true", Texts::WrongType),
         ] {
-            assert_eq!(serde_json::from_str::<Texts<2>>(json).unwrap(), expected, "{json}");
+            assert_eq!(
+                serde_json::from_str::<Texts<2>>(json).unwrap(),
+                expected,
+                "{json}"
+            );
         }
     }
 }

@@ -272,7 +272,8 @@ impl<K: Hash + Eq + Clone> Topic<'_, K> {
 
     /// See [`Hub::is_subscribed`].
     pub fn is_subscribed(&self, connection: ConnectionId) -> bool {
-        self.members().is_some_and(|members| members.position(connection).is_some())
+        self.members()
+            .is_some_and(|members| members.position(connection).is_some())
     }
 
     /// See [`Hub::watchers`].

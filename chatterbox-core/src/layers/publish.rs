@@ -57,7 +57,10 @@ impl Publisher {
             UserSignal::LeftRoom { room, members } => {
                 self.membership("user-left-room", room, user, *members).await
             }
-            UserSignal::MessageHidden { conversation, message } => Ok(encode::event(
+            UserSignal::MessageHidden {
+                conversation,
+                message,
+            } => Ok(encode::event(
                 "message-hidden",
                 &MessageHidden {
                     conversation_id: *conversation,
@@ -126,7 +129,10 @@ impl Publisher {
                     outgoing.tell(*user, packet);
                 }
             }
-            Effect::Opened { conversation, members } => {
+            Effect::Opened {
+                conversation,
+                members,
+            } => {
                 if let Some(outgoing) = outgoing {
                     outgoing.enter(*conversation, members, Seq::ZERO);
                 }

@@ -67,7 +67,9 @@ impl Receipts {
                 None => {
                     minded.insert(key, None);
                     let inner = self.0.clone();
-                    self.0.tasks.spawn_until_stopped(async move { inner.follow(key).await });
+                    self.0
+                        .tasks
+                        .spawn_until_stopped(async move { inner.follow(key).await });
                 }
             }
         }

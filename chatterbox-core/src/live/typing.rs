@@ -259,11 +259,12 @@ impl Shared {
     /// Tells the watchers on this node, but not the typist's own devices. Under the state's lock, so that the two
     /// events come in order.
     fn tell(&self, typist: &Typist, event: &Packet) {
-        let own: Vec<ConnectionId> = self
-            .hub
-            .with_topic(&Channel::User(typist.user), |topic| topic.links().iter().map(Link::id).collect());
+        let own: Vec<ConnectionId> = self.hub.with_topic(&Channel::User(typist.user), |topic| {
+            topic.links().iter().map(Link::id).collect()
+        });
         let watchers = Channel::Conversation(typist.conversation);
-        self.hub.publish_except(&watchers, event, Delivery::Droppable, &own);
+        self.hub
+            .publish_except(&watchers, event, Delivery::Droppable, &own);
     }
 
     /// Ends what has run out, and says when to look again.
@@ -285,7 +286,8 @@ impl Shared {
                 continue;
             }
             drop(state);
-            if on && let Some(typist) = self.end(key, StopReason::Timeout)
+            if on
+                && let Some(typist) = self.end(key, StopReason::Timeout)
                 && session.is_some()
                 && let Some(outgoing) = &self.outgoing
             {

@@ -193,7 +193,11 @@ impl Deliveries {
 
     /// What is known of the conversation, or the beginning of it: `last` is the entry behind which it is delivered,
     /// if that is known already.
-    pub(super) fn find_or_begin(&self, conversation: ConversationId, last: Option<Seq>) -> (Arc<Watched>, bool) {
+    pub(super) fn find_or_begin(
+        &self,
+        conversation: ConversationId,
+        last: Option<Seq>,
+    ) -> (Arc<Watched>, bool) {
         let mut all = self.lock();
         if let Some(watched) = all.get(&conversation) {
             return (watched.clone(), false);

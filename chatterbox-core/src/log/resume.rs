@@ -133,7 +133,10 @@ impl Deliveries {
                 break;
             }
             match self.replay_one(link, user, *step, mark).await {
-                Ok(true) => heard.push((step.conversation, step.after.min(step.live_from.unwrap_or(step.after)))),
+                Ok(true) => heard.push((
+                    step.conversation,
+                    step.after.min(step.live_from.unwrap_or(step.after)),
+                )),
                 // They are no member any more, and have heard so.
                 Ok(false) => {}
                 Err(error) => {
@@ -332,7 +335,10 @@ mod tests {
                 unasked: true,
             })
             .collect();
-        let cursors = places.iter().map(|place| (place.conversation, Seq::ZERO)).collect();
+        let cursors = places
+            .iter()
+            .map(|place| (place.conversation, Seq::ZERO))
+            .collect();
         let plan = Plan::new(&places, &cursors, &HashMap::new());
         assert_eq!(plan.gaps, [places[10].conversation, places[11].conversation]);
         assert_eq!(plan.steps.len(), 12, "they are heard live all the same");
@@ -348,7 +354,10 @@ mod tests {
             sees_above: Seq::ZERO,
             unasked: false,
         };
-        assert_eq!(Plan::new(&[place], &HashMap::new(), &HashMap::new()), Plan::default());
+        assert_eq!(
+            Plan::new(&[place], &HashMap::new(), &HashMap::new()),
+            Plan::default()
+        );
         let cursors = HashMap::from([(conversation, Seq(1))]);
         assert_eq!(Plan::new(&[place], &cursors, &HashMap::new()).steps.len(), 1);
     }

@@ -294,30 +294,46 @@ impl Deliveries {
     }
 
     /// [`enter`](Deliveries::enter) in a task of its own.
-    pub(super) fn enter_later(self: &Arc<Self>, conversation: ConversationId, users: Vec<UserId>, behind: Seq) {
+    pub(super) fn enter_later(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        users: Vec<UserId>,
+        behind: Seq,
+    ) {
         let deliveries = self.clone();
         self.tasks.spawn_until_stopped(async move {
             if let Err(error) = deliveries.enter(conversation, &users, behind).await {
-                tracing::warn!(error = &error as &dyn std::error::Error,
-                    "new members of conversation {conversation} hear it only after their next login");
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "new members of conversation {conversation} hear it only after their next login"
+                );
             }
         });
     }
 
     /// Before entries are delivered that bring these users in: if they have connections here, the conversation is
     /// delivered from `behind` on.
-    pub(super) async fn open_for(self: &Arc<Self>, conversation: ConversationId, users: &[UserId], behind: Seq) {
+    pub(super) async fn open_for(
+        self: &Arc<Self>,
+        conversation: ConversationId,
+        users: &[UserId],
+        behind: Seq,
+    ) {
         if self.has_connections(users)
             && let Err(error) = self.begun(conversation, Some(behind)).await
         {
-            tracing::warn!(error = &error as &dyn std::error::Error,
-                "new members of conversation {conversation} hear it only after their next login");
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "new members of conversation {conversation} hear it only after their next login"
+            );
         }
     }
 
     /// Whether one of the users is connected to this node.
     pub(super) fn has_connections(&self, users: &[UserId]) -> bool {
-        users.iter().any(|user| self.hub.watchers(&Channel::User(*user)) > 0)
+        users
+            .iter()
+            .any(|user| self.hub.watchers(&Channel::User(*user)) > 0)
     }
 
     /// Ends a membership that no entry ends: of a room. The user's connections on this node hear nothing more of it.
@@ -434,14 +450,16 @@ impl Deliveries {
         let directs = circle.directs.iter().map(|id| Channel::Conversation(*id));
         let mut topics = directs.chain(circle.groups.iter().map(|id| Channel::Looking(*id)));
         topics.any(|topic| {
-            self.hub
-                .with_topic(&topic, |topic| topic.links().iter().any(|link| !own.contains(&link.id())))
+            self.hub.with_topic(&topic, |topic| {
+                topic.links().iter().any(|link| !own.contains(&link.id()))
+            })
         })
     }
 
     fn connections_of(&self, user: UserId) -> Vec<ConnectionId> {
-        self.hub
-            .with_topic(&Channel::User(user), |topic| topic.links().iter().map(Link::id).collect())
+        self.hub.with_topic(&Channel::User(user), |topic| {
+            topic.links().iter().map(Link::id).collect()
+        })
     }
 }
 

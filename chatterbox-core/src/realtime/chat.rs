@@ -224,7 +224,9 @@ impl ChatSession {
                 namespace,
                 token,
                 resume,
-            } => Box::pin(async move { Ok(Replied::Entered(namespace, runner.identify(&token, resume).await)) }),
+            } => Box::pin(
+                async move { Ok(Replied::Entered(namespace, runner.identify(&token, resume).await)) },
+            ),
             Action::Authenticate { token, resume } => {
                 Box::pin(async move { runner.identify(&token, resume).await.map(Replied::Authenticated) })
             }

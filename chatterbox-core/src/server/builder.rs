@@ -21,7 +21,8 @@ use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestP
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{
-    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits, end_sessions,
+    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
+    end_sessions,
 };
 use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly, settle_regularly};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};

@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
+use super::MessageChanged;
 use super::change::{message_for, message_id, shown, submit};
 use super::place::Place;
-use super::MessageChanged;
 use crate::app::access::member_of;
 use crate::app::rooms::Shape;
 use crate::app::{App, Caller, Cost, Effect, Error, Outcome, UseCase, UserSignal};
@@ -74,7 +74,9 @@ async fn delete(
         place.may_write(state, user)?;
         let message = message_for(state, id, user)?;
         if message.entry.sender != user && !manages(state, user, is_server_admin) {
-            return Err(Error::Forbidden("only its author and who manages the conversation delete a message"));
+            return Err(Error::Forbidden(
+                "only its author and who manages the conversation delete a message",
+            ));
         }
         if message.deleted_at().is_some() {
             return Ok(Decided::new());
@@ -126,7 +128,9 @@ async fn hide(app: &App, place: Place, id: EntryId, user: UserId) -> Result<Outc
         .hide(user, hidden, app.quotas.hidden_messages_max)
         .await?
     {
-        return Err(Error::QuotaExceeded("you have deleted as many messages for yourself here as allowed"));
+        return Err(Error::QuotaExceeded(
+            "you have deleted as many messages for yourself here as allowed",
+        ));
     }
     let reply = MessageDeleted(MessageChanged {
         message: MessageRef::of(&entry),

@@ -1,9 +1,9 @@
 use serde::{Deserialize, Serialize};
 
+use super::MessageChanged;
 use super::change::{message_for, message_id, refuse_deleted, shown, submit};
 use super::draft::{Mentions, check_mentions};
 use super::place::{Place, refuse_blocked};
-use super::MessageChanged;
 use crate::app::{App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::Edit;
 use crate::domain::current::CurrentMessage;

@@ -87,6 +87,9 @@ mod tests {
             assert!(serde_json::from_str::<IdList<3>>(wrong).is_err(), "{wrong}");
         }
         let malformed = serde_json::from_str::<IdList<3>>("[\"x\"]").unwrap();
-        assert!(matches!(malformed.parse::<EntryId>("ids"), Err(Error::InvalidId("ids"))));
+        assert!(matches!(
+            malformed.parse::<EntryId>("ids"),
+            Err(Error::InvalidId("ids"))
+        ));
     }
 }

@@ -50,7 +50,13 @@ impl UseCase for AddReaction {
     const COST: Cost = Cost::Message;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<ReactionAdded>, Error> {
-        let changed = react(app, &by, (&self.conversation_id, &self.message_id), &self.emoji, Change::Added);
+        let changed = react(
+            app,
+            &by,
+            (&self.conversation_id, &self.message_id),
+            &self.emoji,
+            Change::Added,
+        );
         Ok(Outcome::of(ReactionAdded(changed.await?)))
     }
 }
@@ -61,7 +67,13 @@ impl UseCase for RemoveReaction {
     const COST: Cost = Cost::Message;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<ReactionRemoved>, Error> {
-        let changed = react(app, &by, (&self.conversation_id, &self.message_id), &self.emoji, Change::Removed);
+        let changed = react(
+            app,
+            &by,
+            (&self.conversation_id, &self.message_id),
+            &self.emoji,
+            Change::Removed,
+        );
         Ok(Outcome::of(ReactionRemoved(changed.await?)))
     }
 }

@@ -92,7 +92,9 @@ async fn unread(app: &App, member: &Member) -> Result<u32, Error> {
         return Ok(0);
     }
     let messages = &app.stores.messages;
-    let deleted = messages.deleted_above(member.conversation, member.read_seq, above).await?;
+    let deleted = messages
+        .deleted_above(member.conversation, member.read_seq, above)
+        .await?;
     Ok(member.unread(head.ordinal, deleted))
 }
 
@@ -111,7 +113,10 @@ impl MarkRead {
             (Some(ids), None, None) => Ok(Wanted::Messages(ids.parse("messageIds")?)),
             (None, Some(seq), None) => Ok(Wanted::Seq(Seq(u32::try_from(seq).unwrap_or(u32::MAX)))),
             (None, None, Some(id)) => Ok(Wanted::Message(message_id(id)?)),
-            _ => Err(Error::invalid("upToSeq", "only one of upToSeq, upToMessageId and messageIds")),
+            _ => Err(Error::invalid(
+                "upToSeq",
+                "only one of upToSeq, upToMessageId and messageIds",
+            )),
         }
     }
 }
@@ -165,7 +170,13 @@ async fn recipients(app: &App, access: &Access, user: UserId) -> Result<Recipien
     if conversations.member_count(id).await? > most {
         return Ok(own);
     }
-    let members = conversations.members(id, None, usize::try_from(most).unwrap_or(READ_MAX).clamp(1, READ_MAX)).await?;
+    let members = conversations
+        .members(
+            id,
+            None,
+            usize::try_from(most).unwrap_or(READ_MAX).clamp(1, READ_MAX),
+        )
+        .await?;
     let mut users: Vec<UserId> = members.iter().map(|member| member.user).collect();
     if access.conversation.kind == Kind::Direct {
         let peer = users.iter().copied().find(|one| *one != user).unwrap_or(user);

@@ -90,7 +90,10 @@ impl UseCase for SearchMessages {
         let has_more = entries.len() > limit;
         entries.truncate(limit);
         let next = entries.last().filter(|_| has_more).map(|entry| entry.id);
-        let order = entries.iter().map(|entry| (entry.conversation, entry.seq)).collect();
+        let order = entries
+            .iter()
+            .map(|entry| (entry.conversation, entry.seq))
+            .collect();
         let mut found = HashMap::new();
         for (id, entries) in by_conversation(entries) {
             if let Some((_, conversation)) = places.get(&id) {
@@ -120,7 +123,11 @@ impl SearchMessages {
             let above = access.member.sees_above(&access.conversation);
             return Ok(HashMap::from([(id, (above, access.conversation))]));
         }
-        let all = app.stores.conversations.overview(user, CONVERSATIONS_SEARCHED_MAX).await?;
+        let all = app
+            .stores
+            .conversations
+            .overview(user, CONVERSATIONS_SEARCHED_MAX)
+            .await?;
         let places = all.into_iter().map(|one| {
             let above = one.member.sees_above(&one.conversation);
             (one.conversation.id, (above, one.conversation))

@@ -159,7 +159,12 @@ async fn send(
         }
         (Ok(Posted::Duplicate(entry)), _) => answer_retry(&entry, &body),
         (Err(refusal), Some(key)) if !refusal.is_fault() => {
-            match app.stores.log.by_client_message_id(place.id, sender, &key).await? {
+            match app
+                .stores
+                .log
+                .by_client_message_id(place.id, sender, &key)
+                .await?
+            {
                 Some(earlier) => answer_retry(&earlier, &body),
                 None => Err(refusal),
             }

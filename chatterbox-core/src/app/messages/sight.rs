@@ -104,11 +104,7 @@ impl<'a> Sight<'a> {
     }
 
     /// The first `limit` entries above `after`, and whether there are more.
-    pub(super) async fn above(
-        &self,
-        after: Seq,
-        limit: usize,
-    ) -> Result<(Vec<Entry>, bool), StoreError> {
+    pub(super) async fn above(&self, after: Seq, limit: usize) -> Result<(Vec<Entry>, bool), StoreError> {
         let (wanted, mut asked) = (limit + 1, limit + 1);
         let mut after = after.max(self.above);
         let mut found: Vec<Entry> = Vec::new();

@@ -88,7 +88,11 @@ impl Directory {
                 match both.as_slice() {
                     [one] => Shape::Direct(one.user, one.user),
                     [one, other] => Shape::Direct(one.user, other.user),
-                    _ => return Err(StoreError::Corrupt(format!("direct conversation {id} lacks its members"))),
+                    _ => {
+                        return Err(StoreError::Corrupt(format!(
+                            "direct conversation {id} lacks its members"
+                        )));
+                    }
                 }
             }
         };
@@ -104,7 +108,11 @@ impl Directory {
             return Ok(true);
         }
         let asked_at = Instant::now();
-        let is_member = self.store.member(room, user).await?.is_some_and(|row| row.is_in());
+        let is_member = self
+            .store
+            .member(room, user)
+            .await?
+            .is_some_and(|row| row.is_in());
         if is_member {
             self.members.insert((room, user), asked_at);
         } else {

@@ -52,7 +52,10 @@ impl UseCase for JoinRoom {
         if first && let Some(room) = RoomName::look_up(&room.name) {
             effects.push(if members <= app.quotas.audience_large {
                 let event = Signal::UserJoinedRoom { room, user, members };
-                Effect::Publish { conversation: id, event }
+                Effect::Publish {
+                    conversation: id,
+                    event,
+                }
             } else {
                 let event = UserSignal::JoinedRoom { room, members };
                 Effect::Tell { user, event }
@@ -107,14 +110,20 @@ impl UseCase for LeaveRoom {
             let room = name.clone();
             effects.push(if members <= app.quotas.audience_large {
                 let event = Signal::UserLeftRoom { room, user, members };
-                Effect::Publish { conversation: id, event }
+                Effect::Publish {
+                    conversation: id,
+                    event,
+                }
             } else {
                 let event = UserSignal::LeftRoom { room, members };
                 Effect::Tell { user, event }
             });
         }
         // The last thing that the user's devices hear of the room is that they have left.
-        effects.push(Effect::PutOut { conversation: id, user });
+        effects.push(Effect::PutOut {
+            conversation: id,
+            user,
+        });
         let reply = RoomLeft {
             conversation: id,
             room_name: name.to_string(),

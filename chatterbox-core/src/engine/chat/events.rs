@@ -91,7 +91,9 @@ const EVENTS: &[(&str, Parse)] = &[
     ("leave-room", call::<LeaveRoom>),
     ("typing", call::<StartTyping>),
     ("stop-typing", call::<StopTyping>),
-    ("join-conversation", |json| parse(json).map(Action::OpenConversation)),
+    ("join-conversation", |json| {
+        parse(json).map(Action::OpenConversation)
+    }),
     ("leave-conversation", close_conversation),
     ("resume", |json| parse(json).map(Action::Resume)),
 ];
@@ -207,14 +209,20 @@ impl Request {
 }
 
 fn authenticate(json: Option<&str>) -> Result<Action, Error> {
-    let Credentials { token, cursors, since } = parse(json)?;
+    let Credentials {
+        token,
+        cursors,
+        since,
+    } = parse(json)?;
     let resume = Position { cursors, since }.resume();
     Ok(Action::Authenticate { token, resume })
 }
 
 fn close_conversation(json: Option<&str>) -> Result<Action, Error> {
     let Closing { conversation_id } = parse(json)?;
-    let id = conversation_id.parse().map_err(|_| Error::InvalidId("conversationId"))?;
+    let id = conversation_id
+        .parse()
+        .map_err(|_| Error::InvalidId("conversationId"))?;
     Ok(Action::CloseConversation(id))
 }
 

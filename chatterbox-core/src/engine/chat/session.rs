@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 use smallvec::{SmallVec, smallvec};
 
 use super::answers::{
-    AuthAck, Authenticated, ClosedAck, HeartbeatAck, JoinedAck, Limits, OpenedAck, TokenExpiring, answer, millis, refusal,
+    AuthAck, Authenticated, ClosedAck, HeartbeatAck, JoinedAck, Limits, OpenedAck, TokenExpiring, answer,
+    millis, refusal,
 };
 use super::bucket::Bucket;
 use super::encode;

@@ -155,7 +155,11 @@ pub trait ConversationLog: Send + Sync {
 
     /// Several entries of a conversation by id (at most 1,000, each once), in any order; those that exist. Stores that
     /// can do it in one question do.
-    async fn get_many(&self, conversation: ConversationId, ids: &[EntryId]) -> Result<Vec<Entry>, StoreError> {
+    async fn get_many(
+        &self,
+        conversation: ConversationId,
+        ids: &[EntryId],
+    ) -> Result<Vec<Entry>, StoreError> {
         let mut found = Vec::new();
         for id in ids {
             found.extend(self.get(conversation, *id).await?);

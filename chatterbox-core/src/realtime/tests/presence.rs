@@ -50,13 +50,17 @@ async fn s_103_of_a_group_only_those_hear_it_who_have_it_before_their_eyes() {
     let (ann, bob) = (one.person("ann").await, one.person("bob").await);
     let group = one.group(&ann, &[&bob]).await;
     let (mut looks, mut does_not) = (two.client(&bob).await, two.client(&bob).await);
-    looks.ask("join-conversation", json!({"conversationId": group})).await;
+    looks
+        .ask("join-conversation", json!({"conversationId": group}))
+        .await;
     cluster.wait_secs(2).await;
     let phone = one.client(&ann).await;
     cluster.wait_secs(1).await;
     assert_eq!(looks.hears("presence:online").await["userId"], json!(ann.id));
     does_not.hears_nothing().await;
-    looks.ask("leave-conversation", json!({"conversationId": group})).await;
+    looks
+        .ask("leave-conversation", json!({"conversationId": group}))
+        .await;
     phone.closes().await;
     cluster.wait_secs(15).await;
     looks.hears_nothing().await;
@@ -137,7 +141,9 @@ async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
     let (ann, bob) = (one.person("ann").await, one.person("bob").await);
     let group = one.group(&ann, &[&bob]).await;
     let mut phone = two.client(&bob).await;
-    phone.ask("join-conversation", json!({"conversationId": group})).await;
+    phone
+        .ask("join-conversation", json!({"conversationId": group}))
+        .await;
     cluster.wait_secs(2).await;
     let remove = json!({"command": "removeMember", "conversationId": group, "userId": bob.id});
     one.call(&ann, remove).await;

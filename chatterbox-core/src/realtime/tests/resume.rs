@@ -57,7 +57,10 @@ async fn s_109_everything_that_happened_meanwhile_is_replayed_in_order_behind_th
         ]
     );
     let resumed = &all[1].1;
-    assert_eq!((&resumed["recovered"], &resumed["gaps"]), (&json!(true), &json!([])));
+    assert_eq!(
+        (&resumed["recovered"], &resumed["gaps"]),
+        (&json!(true), &json!([]))
+    );
     assert_eq!(
         resumed["digest"],
         json!([{
@@ -66,7 +69,10 @@ async fn s_109_everything_that_happened_meanwhile_is_replayed_in_order_behind_th
         }])
     );
     assert_eq!(all[2].1["content"], "", "what was deleted is not brought back");
-    let seqs: Vec<u64> = all[2..].iter().map(|(_, data)| data["seq"].as_u64().unwrap()).collect();
+    let seqs: Vec<u64> = all[2..]
+        .iter()
+        .map(|(_, data)| data["seq"].as_u64().unwrap())
+        .collect();
     assert_eq!(seqs, (2..=9).collect::<Vec<_>>());
 }
 
@@ -174,17 +180,21 @@ async fn s_109_rooms_are_resumed_by_their_conversation_id_and_left_ones_are_not(
     let node = cluster.node().await;
     let (ann, bob) = (node.person("ann").await, node.person("bob").await);
     for person in [&ann, &bob] {
-        node.call(person, json!({"command": "joinRoom", "roomName": "tech"})).await;
+        node.call(person, json!({"command": "joinRoom", "roomName": "tech"}))
+            .await;
     }
     let says = json!({"command": "sendRoomMessage", "roomName": "tech", "content": "x"});
     node.call(&ann, says.clone()).await;
-    let room = node.call(&ann, json!({"command": "getRoom", "name": "tech"})).await;
+    let room = node
+        .call(&ann, json!({"command": "getRoom", "name": "tech"}))
+        .await;
     let room = room["id"].as_str().unwrap().to_owned();
     let mut phone = node.client_with(&bob, json!({room.as_str(): 0})).await;
     node.call(&ann, says.clone()).await;
     assert_eq!(phone.seqs().await, [1, 2]);
 
-    node.call(&bob, json!({"command": "leaveRoom", "roomName": "tech"})).await;
+    node.call(&bob, json!({"command": "leaveRoom", "roomName": "tech"}))
+        .await;
     let mut phone = node.client_with(&bob, json!({room.as_str(): 0})).await;
     node.call(&ann, says).await;
     let all = phone.all().await;
@@ -226,7 +236,10 @@ async fn s_087_opening_a_conversation_replays_what_is_above_the_clients_number_o
     let mut phone = node.client(&bob).await;
     node.says(&ann, &group, "live").await;
     let opened = phone
-        .ask("join-conversation", json!({"conversationId": group, "afterSeq": 2}))
+        .ask(
+            "join-conversation",
+            json!({"conversationId": group, "afterSeq": 2}),
+        )
         .await;
     let expected = json!({"ok": true, "conversationId": group, "seq": 5, "recovered": true});
     assert_eq!(opened, expected);
@@ -234,7 +247,9 @@ async fn s_087_opening_a_conversation_replays_what_is_above_the_clients_number_o
     let beyond = json!({"conversationId": group, "afterSeq": 99});
     assert_eq!(phone.ask("join-conversation", beyond).await["recovered"], false);
     let mut stranger = node.client(&eve).await;
-    let refused = stranger.ask("join-conversation", json!({"conversationId": group})).await;
+    let refused = stranger
+        .ask("join-conversation", json!({"conversationId": group}))
+        .await;
     assert_eq!(refused["error"]["code"], "NOT_FOUND");
 }
 
@@ -256,7 +271,10 @@ async fn s_092_a_heartbeat_names_what_has_moved_and_a_resume_brings_what_the_bus
     one.says(&ann, &group, "lost").await;
     assert_eq!(phone.seqs().await, [1]);
     phone
-        .ask("resume", json!({"cursors": {group.as_str(): 1, quiet.as_str(): 0}}))
+        .ask(
+            "resume",
+            json!({"cursors": {group.as_str(): 1, quiet.as_str(): 0}}),
+        )
         .await;
     assert_eq!(phone.seqs().await, [2]);
 }
@@ -267,7 +285,12 @@ async fn s_109_bad_cursors_are_refused_and_resumes_are_bounded() {
     let node = cluster.node().await;
     let ann = node.person("ann").await;
     let mut phone = node.client(&ann).await;
-    for cursors in [json!({"x": 1}), json!([1]), json!("x"), json!({"0123456789abcdef01234567": -1})] {
+    for cursors in [
+        json!({"x": 1}),
+        json!([1]),
+        json!("x"),
+        json!({"0123456789abcdef01234567": -1}),
+    ] {
         let ack = phone.ask("resume", json!({"cursors": cursors})).await;
         assert_eq!(ack["error"]["code"], "VALIDATION", "{cursors}");
     }

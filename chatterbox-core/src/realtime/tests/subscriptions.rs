@@ -11,8 +11,10 @@ async fn s_097_directs_and_groups_are_heard_from_the_login_on_and_rooms_are_aske
     let (ann, bob) = (node.person("ann").await, node.person("bob").await);
     let group = node.group(&ann, &[&bob]).await;
     let direct = node.direct(&ann, &bob).await;
-    node.call(&bob, json!({"command": "joinRoom", "roomName": "tech"})).await;
-    node.call(&ann, json!({"command": "joinRoom", "roomName": "tech"})).await;
+    node.call(&bob, json!({"command": "joinRoom", "roomName": "tech"}))
+        .await;
+    node.call(&ann, json!({"command": "joinRoom", "roomName": "tech"}))
+        .await;
     let mut phone = node.client(&bob).await;
     node.says(&ann, &group, "to all").await;
     node.says(&ann, &direct, "to you").await;
@@ -58,7 +60,11 @@ async fn s_064_members_of_a_new_group_hear_of_it_and_then_everything_on_every_no
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
     let (ann, bob) = (one.person("ann").await, one.person("bob").await);
-    let mut phones = [one.client(&bob).await, two.client(&bob).await, one.client(&ann).await];
+    let mut phones = [
+        one.client(&bob).await,
+        two.client(&bob).await,
+        one.client(&ann).await,
+    ];
     let group = one.group(&ann, &[&bob]).await;
     // Written on the node where nobody had heard of it.
     two.says(&bob, &group, "hello").await;
@@ -94,7 +100,9 @@ async fn s_068_i5_who_is_removed_hears_of_it_last_on_every_node() {
     let group = one.group(&ann, &[&bob]).await;
     let mut phones: Vec<Client> = vec![one.client(&bob).await, two.client(&bob).await];
     for phone in &mut phones {
-        phone.ask("join-conversation", json!({"conversationId": group})).await;
+        phone
+            .ask("join-conversation", json!({"conversationId": group}))
+            .await;
     }
     let mut at_ann = two.client(&ann).await;
     cluster.wait_secs(2).await;
@@ -117,7 +125,9 @@ async fn s_068_i5_who_is_removed_hears_of_it_last_on_every_node() {
         phone.hears_nothing().await;
         let refused = phone.ask("typing", json!({"conversationId": group})).await;
         assert_eq!(refused["error"]["code"], "NOT_FOUND");
-        let refused = phone.ask("join-conversation", json!({"conversationId": group})).await;
+        let refused = phone
+            .ask("join-conversation", json!({"conversationId": group}))
+            .await;
         assert_eq!(refused["error"]["code"], "NOT_FOUND");
     }
     assert_eq!(at_ann.seqs().await, [1, 2, 3]);
@@ -153,8 +163,11 @@ async fn s_085_all_devices_hear_that_a_room_was_left_and_then_nothing_of_it() {
     let mut at_ann = one.client(&ann).await;
     at_ann.ask("join-room", room.clone()).await;
     at_ann.all().await;
-    let (mut here, mut there, mut aside) =
-        (one.client(&bob).await, two.client(&bob).await, two.client(&bob).await);
+    let (mut here, mut there, mut aside) = (
+        one.client(&bob).await,
+        two.client(&bob).await,
+        two.client(&bob).await,
+    );
     here.ask("join-room", room.clone()).await;
     there.ask("join-room", room.clone()).await;
     settle().await;
@@ -188,7 +201,10 @@ async fn a_membership_that_begins_while_its_announcement_is_lost_is_heard_by_the
     let add = json!({"command": "addMembers", "conversationId": group, "userId": bob.id});
     one.call(&ann, add).await;
     settle().await;
-    assert_eq!(phone.hears("participant-added").await["user"]["id"], json!(bob.id));
+    assert_eq!(
+        phone.hears("participant-added").await["user"]["id"],
+        json!(bob.id)
+    );
     one.says(&ann, &group, "hi").await;
     settle().await;
     assert_eq!(phone.hears("new-message").await["content"], "hi");
@@ -202,10 +218,15 @@ async fn s_127_leaving_a_conversation_keeps_membership_and_delivery() {
     let group = node.group(&ann, &[&bob]).await;
     let mut phone = node.client(&bob).await;
     let looks = json!({"conversationId": group});
-    assert_eq!(phone.ask("join-conversation", looks.clone()).await["recovered"], true);
+    assert_eq!(
+        phone.ask("join-conversation", looks.clone()).await["recovered"],
+        true
+    );
     assert_eq!(phone.ask("leave-conversation", looks).await["ok"], true);
     node.says(&ann, &group, "hi").await;
     assert_eq!(phone.hears("new-message").await["content"], "hi");
-    let odd = phone.ask("leave-conversation", json!({"conversationId": "x"})).await;
+    let odd = phone
+        .ask("leave-conversation", json!({"conversationId": "x"}))
+        .await;
     assert_eq!(odd["error"]["code"], "INVALID_ID");
 }

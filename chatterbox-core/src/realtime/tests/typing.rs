@@ -31,8 +31,12 @@ async fn s_089_others_hear_it_on_every_node_but_not_the_typist() {
             })
         );
     }
-    typist.emits("stop-typing", json!({"conversationId": group})).await;
-    typist.emits("stop-typing", json!({"conversationId": group})).await;
+    typist
+        .emits("stop-typing", json!({"conversationId": group}))
+        .await;
+    typist
+        .emits("stop-typing", json!({"conversationId": group}))
+        .await;
     settle().await;
     for watcher in &mut watchers {
         assert_eq!(reason(&watcher.hears("user-stop-typing").await), "stop");
@@ -82,7 +86,9 @@ async fn s_089_typing_and_stopping_all_the_time_tells_no_more_than_typing() {
     let (mut typist, mut watcher) = (node.client(&ann).await, node.client(&bob).await);
     for _ in 0..20 {
         typist.emits("typing", json!({"conversationId": group})).await;
-        typist.emits("stop-typing", json!({"conversationId": group})).await;
+        typist
+            .emits("stop-typing", json!({"conversationId": group}))
+            .await;
     }
     let names: Vec<String> = watcher.all().await.into_iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["user-typing", "user-stop-typing"]);
@@ -157,7 +163,8 @@ async fn s_089_in_a_room_it_is_named_and_large_audiences_are_spared() {
     // Large are five in these tests.
     for name in ["carl", "dora", "emil", "fred"] {
         let person = node.person(name).await;
-        node.call(&person, json!({"command": "joinRoom", "roomName": "tech"})).await;
+        node.call(&person, json!({"command": "joinRoom", "roomName": "tech"}))
+            .await;
     }
     watcher.all().await;
     assert_eq!(typist.ask("typing", room).await["ok"], true);
@@ -207,7 +214,11 @@ async fn s_089_bad_input_changes_nothing() {
         (json!({"conversationId": group, "roomName": "tech"}), "VALIDATION"),
         (json!({"conversationId": {"$gt": ""}}), "VALIDATION"),
     ] {
-        assert_eq!(is_refused(&mut stranger, "typing", payload.clone()).await, code, "{payload}");
+        assert_eq!(
+            is_refused(&mut stranger, "typing", payload.clone()).await,
+            code,
+            "{payload}"
+        );
     }
     watcher.hears_nothing().await;
 }

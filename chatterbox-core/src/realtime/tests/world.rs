@@ -182,7 +182,10 @@ impl Node {
         let mut client = self.guest().await;
         let ack = client.ask("auth", json!({"token": person.token})).await;
         assert_eq!(ack["ok"], true, "{ack}");
-        assert_eq!(client.hears("authenticated").await["user"]["id"], json!(person.id));
+        assert_eq!(
+            client.hears("authenticated").await["user"]["id"],
+            json!(person.id)
+        );
         client
     }
 
@@ -267,7 +270,8 @@ impl Client {
             } else if let Some(ack) = text.strip_prefix("43") {
                 let at = ack.find('[').unwrap();
                 let mut answer: Vec<Value> = serde_json::from_str(&ack[at..]).unwrap();
-                self.acks.push_back((ack[..at].parse().unwrap(), answer.remove(0)));
+                self.acks
+                    .push_back((ack[..at].parse().unwrap(), answer.remove(0)));
             }
         }
     }

@@ -128,7 +128,13 @@ impl Source {
         }
     }
 
-    async fn read(&self, state: &RestState, user: User, page: Page, limit: usize) -> Result<MessagePage, Error> {
+    async fn read(
+        &self,
+        state: &RestState,
+        user: User,
+        page: Page,
+        limit: usize,
+    ) -> Result<MessagePage, Error> {
         match self {
             Source::Room(name) => {
                 let history = RoomHistory {
@@ -144,7 +150,10 @@ impl Source {
                     page,
                     limit,
                 };
-                let page = state.stack.run_as::<ConversationHistory>(user.call(history)).await?;
+                let page = state
+                    .stack
+                    .run_as::<ConversationHistory>(user.call(history))
+                    .await?;
                 Ok(page.0)
             }
         }
@@ -186,7 +195,9 @@ async fn page_of(
     for _ in 1..number.unwrap_or(1) {
         // Below the first entry there is nothing.
         let before = found.first().filter(|_| found.has_more_before).unwrap_or(Seq(1));
-        found = source.read(state, user, Page::Before(Position::Seq(before)), limit).await?;
+        found = source
+            .read(state, user, Page::Before(Position::Seq(before)), limit)
+            .await?;
     }
     answer(StatusCode::OK, &to_history(state, &list, &found, direction))
 }

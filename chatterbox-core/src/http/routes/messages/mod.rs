@@ -25,7 +25,9 @@ type Parts<T> = Result<Path<T>, PathRejection>;
 
 /// The id of a conversation and of a message in it, as texts: use cases know what an id is.
 fn ids(parts: Parts<(String, String)>) -> Result<(String, String), Error> {
-    parts.map(|Path(ids)| ids).map_err(|_| Error::InvalidId("messageId"))
+    parts
+        .map(|Path(ids)| ids)
+        .map_err(|_| Error::InvalidId("messageId"))
 }
 
 /// The message as it stands now.
@@ -42,10 +44,6 @@ async fn current(
 }
 
 /// The same, as an answer.
-async fn answer_current(
-    state: &RestState,
-    user: User,
-    ids: (String, String),
-) -> Result<Response, ApiError> {
+async fn answer_current(state: &RestState, user: User, ids: (String, String)) -> Result<Response, ApiError> {
     answer(StatusCode::OK, &current(state, user, ids).await?)
 }

@@ -87,7 +87,11 @@ pub(in crate::http) async fn thread(
     let limit = query.limit(&mut problems);
     let cursor = query.one("cursor", &mut problems);
     problems.check()?;
-    let list = format!("thread {} {}", conversation_id.to_ascii_lowercase(), message_id.to_ascii_lowercase());
+    let list = format!(
+        "thread {} {}",
+        conversation_id.to_ascii_lowercase(),
+        message_id.to_ascii_lowercase()
+    );
     let after = cursor.map(|cursor| open(&state, &list, cursor)).transpose()?;
     let read = ReadThread {
         conversation_id,
@@ -109,7 +113,10 @@ pub(in crate::http) async fn thread(
 }
 
 fn open(state: &RestState, list: &str, cursor: &str) -> Result<Seq, Error> {
-    let position = state.cursors.open(list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let position = state
+        .cursors
+        .open(list, cursor)
+        .map_err(|_| Error::InvalidCursor)?;
     let bytes = <[u8; 4]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
     Ok(Seq(u32::from_be_bytes(bytes)))
 }

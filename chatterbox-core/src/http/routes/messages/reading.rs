@@ -130,7 +130,10 @@ pub(in crate::http) async fn readers(
 }
 
 fn open(state: &RestState, list: &str, cursor: &str) -> Result<UserId, Error> {
-    let position = state.cursors.open(list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let position = state
+        .cursors
+        .open(list, cursor)
+        .map_err(|_| Error::InvalidCursor)?;
     let bytes = <[u8; 12]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
     Ok(UserId::from_bytes(bytes))
 }

@@ -96,7 +96,10 @@ fn moment(text: &str) -> Result<EntryId, Error> {
 }
 
 fn open(state: &RestState, list: &str, cursor: &str) -> Result<EntryId, Error> {
-    let position = state.cursors.open(list, cursor).map_err(|_| Error::InvalidCursor)?;
+    let position = state
+        .cursors
+        .open(list, cursor)
+        .map_err(|_| Error::InvalidCursor)?;
     let bytes = <[u8; 12]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
     Ok(EntryId::from_bytes(bytes))
 }
