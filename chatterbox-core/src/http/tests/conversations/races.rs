@@ -148,3 +148,79 @@ async fn s_004_the_cap_holds_when_all_join_at_once() {
         assert_eq!(answer.refusal(), (409, "GROUP_FULL"));
     }
 }
+
+/// Numbers that look random and are the same for the same seed.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        // xorshift64*.
+        self.0 ^= self.0 >> 12;
+        self.0 ^= self.0 << 25;
+        self.0 ^= self.0 >> 27;
+        let high = self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33;
+        usize::try_from(high).unwrap() % end
+    }
+}
+
+#[tokio::test]
+async fn edge_2_to_4_whatever_everybody_does_at_once_the_log_the_rows_and_the_answers_agree() {
+    for seed in 1..=4 {
+        println!("seed {seed}");
+        let mut dice = Dice(seed);
+        let world = super::town::with_group_max(6);
+        let everybody: [Person<'_>; 8] = people(&world).await;
+        let id = everybody[0].makes("team", &[&everybody[1], &everybody[2]]).await;
+        let begin = born(&world, &id).await;
+        everybody[0]
+            .put(
+                &format!("/api/conversations/{id}"),
+                &json!({ "visibility": "public" }),
+            )
+            .await;
+        for _ in 0..25 {
+            let steps: Vec<(usize, usize, usize)> = (0..6)
+                .map(|_| (dice.below(8), dice.below(8), dice.below(9)))
+                .collect();
+            let answers = join_all(steps.iter().map(|(by, whom, what)| {
+                let (by, whom, id) = (&everybody[*by], &everybody[*whom], &id);
+                async move {
+                    let ban = format!("/api/conversations/{id}/bans/{}", whom.id);
+                    match what {
+                        0 => by.adds(id, whom).await,
+                        1 => by.removes(id, whom).await,
+                        2 => by.makes_of(id, whom, "admin").await,
+                        3 => by.makes_of(id, whom, "member").await,
+                        4 => by.makes_of(id, whom, "owner").await,
+                        5 => by.leaves(id).await,
+                        6 => by.joins(id, &json!({})).await,
+                        7 => by.put(&ban, &json!({})).await,
+                        _ => by.delete(&ban).await,
+                    }
+                }
+            }))
+            .await;
+            for (step, answer) in steps.iter().zip(&answers) {
+                let known = matches!(answer.status, 200 | 204 | 400 | 403 | 404 | 409 | 410);
+                assert!(known, "seed {seed}, {step:?}: {answer:?}");
+            }
+            let owners = owners(&world, &id, &begin).await;
+            let standing = born(&world, &id).await;
+            assert_eq!(
+                owners,
+                usize::from(!standing.members.is_empty()),
+                "seed {seed}: {standing:?}"
+            );
+            assert_eq!(
+                standing.conversation.archived,
+                standing.members.is_empty(),
+                "seed {seed}"
+            );
+            assert!(standing.members.len() <= 6, "seed {seed}: {standing:?}");
+            assert!(
+                standing.members.keys().all(|user| !standing.bans.contains(user)),
+                "seed {seed}"
+            );
+        }
+    }
+}
