@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::MessageChanged;
 use super::change::{message_for, message_id, shown, submit};
 use super::place::Place;
-use crate::app::access::member_of;
+use crate::app::access::{is_server_admin, member_of};
 use crate::app::rooms::Shape;
 use crate::app::{App, Caller, Cost, Effect, Error, Outcome, UseCase, UserSignal};
 use crate::domain::change::Delete;
@@ -94,10 +94,7 @@ async fn delete(
 /// Whether the user may take out messages of a room as an administrator of the server, a member of it or not.
 async fn is_server_admin_of(app: &App, place: Place, user: UserId) -> Result<bool, Error> {
     match app.rooms.shape(place.id).await? {
-        Some(Shape::Room) => {
-            let account = app.stores.users.get(user).await?;
-            Ok(account.is_some_and(|account| account.admin))
-        }
+        Some(Shape::Room) => is_server_admin(app, user).await,
         Some(Shape::Direct(..) | Shape::Group) | None => Ok(false),
     }
 }

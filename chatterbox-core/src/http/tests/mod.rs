@@ -4,6 +4,7 @@ mod accounts;
 mod contract;
 mod conversations;
 mod limits;
+mod messages;
 mod refresh;
 mod rooms;
 mod world;
