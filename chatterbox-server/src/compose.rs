@@ -97,6 +97,7 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
         rooms_made_max: config.rooms_per_user_max,
         rooms_joined_max: config.rooms_joined_max,
         group_members_max: config.group_members_max,
+        edit_window: config.message_edit_window,
         ..Quotas::default()
     };
     (settings.origins, settings.socket_origins) = origins(&config.cors_origins);

@@ -154,6 +154,14 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
         self.through(self.inner.get(conversation, id), unavailable).await
     }
 
+    async fn get_many(
+        &self,
+        conversation: ConversationId,
+        ids: &[EntryId],
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.get_many(conversation, ids), unavailable).await
+    }
+
     async fn by_client_message_id(
         &self,
         conversation: ConversationId,

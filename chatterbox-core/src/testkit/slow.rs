@@ -163,6 +163,14 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Slow<P> {
         self.through(self.inner.get(conversation, id)).await
     }
 
+    async fn get_many(
+        &self,
+        conversation: ConversationId,
+        ids: &[EntryId],
+    ) -> Result<Vec<Entry>, StoreError> {
+        self.through(self.inner.get_many(conversation, ids)).await
+    }
+
     async fn by_client_message_id(
         &self,
         conversation: ConversationId,

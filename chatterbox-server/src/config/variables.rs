@@ -135,6 +135,9 @@ variables! {
 
         /// Members of a group.
         group_members_max: u64 = "GROUP_MEMBERS_MAX", always("256"), Whole(1..=1_000);
+
+        /// For how long authors may edit a message. Deleting it is always allowed.
+        message_edit_window: Duration = "MESSAGE_EDIT_WINDOW", always("1d"), Span(0..=30 * DAY);
     }
 
     "Sockets" {

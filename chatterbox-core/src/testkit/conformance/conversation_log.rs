@@ -40,6 +40,7 @@ macro_rules! conversation_log_conformance {
                 racing_attempts_of_one_entry_store_it_once,
                 pages_are_read_in_both_directions,
                 conversations_are_apart,
+                several_are_found_by_id,
                 heads_come_in_the_order_they_were_asked_for,
                 random_concurrent_appends_match_the_model,
             ]
@@ -633,6 +634,30 @@ where
         log.get(ConversationId::new(&ids), middle[0].id).await.unwrap(),
         None
     );
+}
+
+/// Those of this conversation, whatever else is asked for.
+pub async fn several_are_found_by_id<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: ConversationLog>,
+{
+    let log = make().await;
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let [here, there] = [(); 2].map(|()| ConversationId::new(&ids));
+    let mut mine = Vec::new();
+    for _ in 0..3 {
+        mine.extend(add(&log, here, vec![message(&ids, ann, "hi")]).await);
+        add(&log, there, vec![message(&ids, ann, "hi")]).await;
+    }
+    let foreign = whole(&log, there).await[1].id;
+    let asked = [mine[2].id, foreign, EntryId::new(&ids), mine[0].id];
+    let mut found = log.get_many(here, &asked).await.unwrap();
+    found.sort_by_key(|entry| entry.seq);
+    assert_eq!(found, [mine[0].clone(), mine[2].clone()]);
+    assert_eq!(log.get_many(here, &[]).await.unwrap(), []);
+    let nowhere = ConversationId::new(&ids);
+    assert_eq!(log.get_many(nowhere, &asked).await.unwrap(), []);
 }
 
 /// The longest list.

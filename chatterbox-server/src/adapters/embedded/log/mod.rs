@@ -349,6 +349,35 @@ impl ConversationLog for EmbeddedLog {
             .await
     }
 
+    async fn get_many(
+        &self,
+        conversation: ConversationId,
+        ids: &[EntryId],
+    ) -> Result<Vec<Entry>, StoreError> {
+        let (mut found, mut stored) = (Vec::new(), Vec::new());
+        for id in ids {
+            match self.0.unsettled.committed(|view| view.by_id(*id)) {
+                Some(entry) if entry.conversation == conversation => found.push(Entry::clone(&entry)),
+                Some(_) => {}
+                None => stored.push(*id),
+            }
+        }
+        if stored.is_empty() {
+            return Ok(found);
+        }
+        self.0
+            .readers
+            .read(move |connection| {
+                if let Some(number) = number(connection, conversation)? {
+                    for id in stored {
+                        found.extend(rows::by_id(connection, (conversation, number), id)?);
+                    }
+                }
+                Ok(found)
+            })
+            .await
+    }
+
     async fn by_client_message_id(
         &self,
         conversation: ConversationId,
