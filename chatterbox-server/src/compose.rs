@@ -98,6 +98,7 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
         rooms_joined_max: config.rooms_joined_max,
         group_members_max: config.group_members_max,
         edit_window: config.message_edit_window,
+        blocks_max: config.blocks_per_user_max,
         ..Quotas::default()
     };
     (settings.origins, settings.socket_origins) = origins(&config.cors_origins);

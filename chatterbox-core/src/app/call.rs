@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Error, Outcome, accounts, conversations, digest, looking, messages, presence, rooms, typing,
+    App, Error, Outcome, accounts, conversations, digest, looking, messages, people, presence, rooms, typing,
 };
 pub use crate::auth::Principal;
 use crate::views;
@@ -240,6 +240,22 @@ commands! {
     Me: accounts::Me => accounts::AccountView,
     /// Look at somebody's public profile (S-060).
     GetUser: accounts::GetUser => views::PublicUser,
+    /// Change the caller's own account (S-134).
+    UpdateProfile: accounts::UpdateProfile => accounts::ProfileUpdated,
+    /// Change the caller's password (S-134).
+    ChangePassword: accounts::ChangePassword => accounts::PasswordChanged,
+    /// List the caller's sessions (S-134).
+    MySessions: accounts::MySessions => accounts::OwnSessions,
+    /// End the caller's other sessions, or one of all (S-134).
+    EndMySessions: accounts::EndMySessions => accounts::MySessionsEnded,
+    /// Find people (S-059).
+    SearchUsers: people::SearchUsers => people::UsersFound,
+    /// Block somebody (S-135).
+    BlockUser: people::BlockUser => people::UserBlocked,
+    /// Block somebody no longer (S-135).
+    UnblockUser: people::UnblockUser => people::UserUnblocked,
+    /// List whom the caller blocks (S-135).
+    ListBlocks: people::ListBlocks => people::BlockList,
     /// Create an account for somebody.
     CreateUser: accounts::CreateUser => accounts::UserCreated,
     /// List accounts.

@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod looking;
 pub mod messages;
 pub mod outcome;
+pub mod people;
 pub mod presence;
 pub mod rooms;
 pub mod typing;
@@ -63,6 +64,8 @@ pub struct Quotas {
     pub rooms_joined_max: u64,
     /// Members of a group (S-004).
     pub group_members_max: u64,
+    /// People a user may block (S-135).
+    pub blocks_max: u64,
     /// Members of a conversation above which joins, typing and receipts are not told to everyone
     /// (SPEC.md section 1, Large audiences).
     pub audience_large: u64,
@@ -78,6 +81,7 @@ impl Default for Quotas {
             rooms_made_max: 50,
             rooms_joined_max: 500,
             group_members_max: 256,
+            blocks_max: 1000,
             audience_large: 200,
             edit_window: Duration::from_hours(24),
             hidden_messages_max: 10_000,

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::app::accounts::AccountView;
 use crate::app::jobs::Job;
 use crate::clock::Timestamp;
 use crate::domain::conversation::RoomName;
@@ -72,6 +73,8 @@ pub enum Effect {
     },
     /// Somebody has read up to an entry (S-108).
     Read(ReadReceipt),
+    /// What everyone may see of this user has changed: nodes read it anew.
+    ProfileChanged(UserId),
     /// These sessions have ended: their sockets close, on every node (S-054).
     EndSessions {
         /// Which.
@@ -183,6 +186,8 @@ pub enum UserSignal {
         /// The message, and its number.
         message: MessageRef,
     },
+    /// The user's own account has changed (S-134).
+    ProfileUpdated(Box<AccountView>),
     /// The user blocks somebody (S-135).
     UserBlocked(UserId),
     /// The user blocks somebody no longer (S-135).

@@ -10,7 +10,7 @@ use super::KeyRing;
 /// Bytes of the tag at the end of a cursor.
 const TAG_BYTES: usize = 16;
 /// Longer texts are no cursors of ours.
-const CURSOR_CHARS_MAX: usize = 256;
+const CURSOR_CHARS_MAX: usize = 400;
 
 /// A cursor that this server never made, or made for another list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

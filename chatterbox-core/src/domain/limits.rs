@@ -8,6 +8,8 @@ use std::ops::RangeInclusive;
 pub const USERNAME_CHARS: RangeInclusive<usize> = 3..=32;
 /// A name shown beside the username, after trimming.
 pub const DISPLAY_NAME_CHARS: RangeInclusive<usize> = 1..=64;
+/// What somebody looks for people by, after trimming (S-059).
+pub const USER_QUERY_CHARS: RangeInclusive<usize> = 1..=64;
 /// A password (S-047). What is longer is refused before it is hashed (THREATS.md C8).
 pub const PASSWORD_CHARS: RangeInclusive<usize> = 8..=128;
 /// An email address, from `a@b.cd` to the longest path of RFC 5321 less its brackets.

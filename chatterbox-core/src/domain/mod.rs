@@ -17,5 +17,6 @@ pub mod session;
 pub mod standing;
 pub mod text;
 pub mod user;
+pub mod user_search;
 mod username;
 pub mod words;

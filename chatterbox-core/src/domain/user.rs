@@ -69,6 +69,70 @@ pub struct User {
     pub suspended: bool,
     /// Whether it administrates the server.
     pub admin: bool,
+    /// What the user wants others to see and find.
+    pub settings: UserSettings,
+}
+
+/// What a user wants others to see and find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct UserSettings {
+    /// Others see how far the user has read, and the user how far they have (S-108).
+    pub read_receipts: bool,
+    /// Others see whether the user is online; else the user looks offline (S-061).
+    pub show_presence: bool,
+    /// Who knows the user's address finds the user by it (S-059).
+    pub email_search: bool,
+}
+
+impl Default for UserSettings {
+    /// Seen by those who share a conversation; not found by address.
+    fn default() -> UserSettings {
+        UserSettings {
+            read_receipts: true,
+            show_presence: true,
+            email_search: false,
+        }
+    }
+}
+
+/// What becomes of the name shown beside a username.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum NameChange {
+    /// It stays.
+    #[default]
+    Keep,
+    /// There is none any more.
+    Remove,
+    /// It is this one.
+    Set(String),
+}
+
+/// A change of a profile; what it doesn't name stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ProfileChange {
+    /// The name shown beside the username.
+    pub display_name: NameChange,
+    /// [`UserSettings::read_receipts`].
+    pub read_receipts: Option<bool>,
+    /// [`UserSettings::show_presence`].
+    pub show_presence: Option<bool>,
+    /// [`UserSettings::email_search`].
+    pub email_search: Option<bool>,
+}
+
+impl ProfileChange {
+    /// The account with the change made.
+    pub fn apply_to(&self, user: &mut User) {
+        match &self.display_name {
+            NameChange::Keep => {}
+            NameChange::Remove => user.display_name = None,
+            NameChange::Set(name) => user.display_name = Some(name.clone()),
+        }
+        let set = |setting: &mut bool, wanted: Option<bool>| *setting = wanted.unwrap_or(*setting);
+        set(&mut user.settings.read_receipts, self.read_receipts);
+        set(&mut user.settings.show_presence, self.show_presence);
+        set(&mut user.settings.email_search, self.email_search);
+    }
 }
 
 /// What a login is checked against.

@@ -76,6 +76,11 @@ impl Value for u64 {
     }
 }
 
+/// For a field whose `null` means something else than its absence: `None` if it is absent.
+pub(super) fn given<'de, D: Deserializer<'de>, T: Deserialize<'de>>(field: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(field).map(Some)
+}
+
 /// What is wrong with a body or a query, field by field.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Problems(pub(super) Vec<(&'static str, Rule)>);

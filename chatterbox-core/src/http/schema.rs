@@ -10,7 +10,7 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
 use crate::domain::limits;
-use crate::ids::{ConversationId, EntryId, UserId};
+use crate::ids::{ConversationId, EntryId, SessionId, UserId};
 
 macro_rules! schemas {
     ($($name:ident => $schema:expr,)*) => {$(
@@ -44,6 +44,7 @@ schemas! {
     UserId => id(),
     ConversationId => id(),
     EntryId => id(),
+    SessionId => id(),
     Timestamp => string()
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
         .examples(["2026-01-31T12:00:00.000Z"]),
@@ -57,6 +58,7 @@ schemas! {
     PasswordAttempt => string().max_length(Some(*limits::PASSWORD_CHARS.end()))
         .format(Some(SchemaFormat::KnownFormat(KnownFormat::Password))),
     DisplayNameText => text(&limits::DISPLAY_NAME_CHARS),
+    UserQueryText => text(&limits::USER_QUERY_CHARS),
     RoomNameText => text(&limits::ROOM_NAME_CHARS).pattern(Some("^[a-z0-9][a-z0-9-]{1,31}$")),
     TitleText => text(&limits::TITLE_CHARS),
     RoomDescriptionText => string().max_length(Some(limits::ROOM_DESCRIPTION_CHARS_MAX)),
@@ -78,6 +80,8 @@ pub(super) struct PasswordText;
 pub(super) struct PasswordAttempt;
 /// A name to show.
 pub(super) struct DisplayNameText;
+/// The beginning of a name to look for.
+pub(super) struct UserQueryText;
 /// A room's name.
 pub(super) struct RoomNameText;
 /// A group's title.

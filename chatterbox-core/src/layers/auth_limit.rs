@@ -65,8 +65,16 @@ fn refuse(decision: Decision) -> Result<(), Error> {
 }
 
 /// The takes of a call; none for most.
-fn prices(limits: &AuthLimits, command: &Command, address: Option<IpAddr>) -> (Vec<Take>, Option<Take>) {
-    (limits.before(command, address), limits.clash(command, address))
+fn prices(
+    limits: &AuthLimits,
+    actor: &Actor,
+    command: &Command,
+    address: Option<IpAddr>,
+) -> (Vec<Take>, Option<Take>) {
+    (
+        limits.before(actor, command, address),
+        limits.clash(command, address),
+    )
 }
 
 impl<S> Layer<S> for AuthLimitLayer {
@@ -99,7 +107,9 @@ impl<S: CallService> Service<Call> for AuthLimit<S> {
     fn call(&mut self, call: Call) -> CallFuture {
         let (takes, clash) = match call.actor {
             Actor::Operator => (Vec::new(), None),
-            Actor::Nobody | Actor::User(_) => prices(&self.limits.limits, &call.command, call.address),
+            Actor::Nobody | Actor::User(_) => {
+                prices(&self.limits.limits, &call.actor, &call.command, call.address)
+            }
         };
         if takes.is_empty() && clash.is_none() {
             return self.inner.call(call);

@@ -106,6 +106,7 @@ impl Presences {
             }
             Effect::Publish { .. }
             | Effect::Tell { .. }
+            | Effect::ProfileChanged(_)
             | Effect::Opened { .. }
             | Effect::PutOut { .. }
             | Effect::Typing { .. }

@@ -67,6 +67,7 @@ impl Publisher {
                     message: *message,
                 },
             )),
+            UserSignal::ProfileUpdated(account) => Ok(encode::event("profile-updated", account)),
             UserSignal::UserBlocked(user_id) => Ok(encode::event("user-blocked", &Whom { user_id })),
             UserSignal::UserUnblocked(user_id) => Ok(encode::event("user-unblocked", &Whom { user_id })),
             UserSignal::ConversationCreated(created) => {
@@ -149,6 +150,7 @@ impl Publisher {
                 self.deliveries.typists().stopped(*conversation, *user);
             }
             Effect::Left { session, .. } => self.deliveries.typists().disconnected(*session),
+            Effect::ProfileChanged(user) => self.names.forget(*user),
             Effect::EndSessions { sessions, reason } => {
                 end_sessions(hub, sessions, *reason);
                 if let Some(outgoing) = outgoing {

@@ -134,6 +134,18 @@ impl SessionStore for MemorySessions {
         Ok(living)
     }
 
+    async fn revoked_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        let rows = lock(&self.rows);
+        let mut revoked: Vec<(Timestamp, SessionId)> = rows
+            .by_id
+            .values()
+            .filter_map(|session| Some((session.revoked_at?, session.id)))
+            .filter(|(at, _)| *at >= since)
+            .collect();
+        revoked.sort_unstable();
+        Ok(revoked.into_iter().take(limit).map(|(_, id)| id).collect())
+    }
+
     async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         let mut rows = lock(&self.rows);
         let ended: Vec<SessionId> = rows

@@ -1,13 +1,14 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 use std::sync::Mutex;
 
 use async_trait::async_trait;
 
 use super::lock;
-use crate::domain::user::{Credentials, LoginName, NewUser, PasswordHash, User};
+use crate::domain::user::{Credentials, LoginName, NewUser, PasswordHash, ProfileChange, User, UserSettings};
+use crate::domain::user_search::{UserQuery, search_keys};
 use crate::ids::UserId;
-use crate::ports::storage::{InsertUserError, StoreError, UserStore};
+use crate::ports::storage::{FoundAt, FoundUser, InsertUserError, StoreError, UserStore};
 
 /// Accounts in memory.
 #[derive(Debug)]
@@ -22,6 +23,24 @@ struct Accounts {
     by_name_key: HashMap<String, UserId>,
     by_skeleton: HashMap<String, UserId>,
     by_email_key: HashMap<String, UserId>,
+    /// Who is found by which key.
+    found_by: BTreeSet<FoundAt>,
+}
+
+fn keys_of(user: &User) -> BTreeSet<FoundAt> {
+    let keys = search_keys(&user.username, user.display_name.as_deref()).into_iter();
+    keys.map(|key| FoundAt { key, user: user.id }).collect()
+}
+
+impl Accounts {
+    /// Whether this is the first of the user's keys that begins with the query.
+    fn is_first(&self, at: &FoundAt, query: &str) -> bool {
+        let Some(account) = self.rows.get(&at.user) else {
+            return false;
+        };
+        let keys = keys_of(&account.user);
+        keys.iter().find(|one| one.key.starts_with(query)) == Some(at)
+    }
 }
 
 impl MemoryUsers {
@@ -59,21 +78,22 @@ impl UserStore for MemoryUsers {
         accounts.by_name_key.insert(user.name.key, user.id);
         accounts.by_skeleton.insert(user.name.skeleton, user.id);
         accounts.by_email_key.insert(user.email.key, user.id);
-        accounts.rows.insert(
-            user.id,
-            Credentials {
-                user: User {
-                    id: user.id,
-                    username: user.name.shown,
-                    email: user.email.shown,
-                    display_name: user.display_name,
-                    created_at: user.created_at,
-                    suspended: false,
-                    admin: false,
-                },
-                password_hash: user.password_hash,
-            },
-        );
+        let account = User {
+            id: user.id,
+            username: user.name.shown,
+            email: user.email.shown,
+            display_name: user.display_name,
+            created_at: user.created_at,
+            suspended: false,
+            admin: false,
+            settings: UserSettings::default(),
+        };
+        accounts.found_by.extend(keys_of(&account));
+        let credentials = Credentials {
+            user: account,
+            password_hash: user.password_hash,
+        };
+        accounts.rows.insert(user.id, credentials);
         Ok(())
     }
 
@@ -86,7 +106,7 @@ impl UserStore for MemoryUsers {
 
     async fn get_many(&self, ids: &[UserId]) -> Result<Vec<User>, StoreError> {
         let accounts = lock(&self.accounts);
-        let wanted: std::collections::BTreeSet<_> = ids.iter().collect();
+        let wanted: BTreeSet<_> = ids.iter().collect();
         Ok(wanted
             .into_iter()
             .filter_map(|id| accounts.rows.get(id))
@@ -120,6 +140,46 @@ impl UserStore for MemoryUsers {
 
     async fn set_admin(&self, id: UserId, admin: bool) -> Result<bool, StoreError> {
         Ok(self.change(id, |account| account.user.admin = admin))
+    }
+
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Option<User>, StoreError> {
+        let mut accounts = lock(&self.accounts);
+        let Accounts { rows, found_by, .. } = &mut *accounts;
+        let Some(account) = rows.get_mut(&id) else {
+            return Ok(None);
+        };
+        for key in keys_of(&account.user) {
+            found_by.remove(&key);
+        }
+        change.apply_to(&mut account.user);
+        found_by.extend(keys_of(&account.user));
+        Ok(Some(account.user.clone()))
+    }
+
+    async fn search(
+        &self,
+        query: &UserQuery,
+        after: Option<&FoundAt>,
+        limit: usize,
+    ) -> Result<Vec<FoundUser>, StoreError> {
+        let query = query.as_str();
+        let accounts = lock(&self.accounts);
+        let beginning = FoundAt {
+            key: query.to_owned(),
+            user: UserId::from_bytes([0; 12]),
+        };
+        let from = after.map_or(Bound::Included(&beginning), Bound::Excluded);
+        Ok(accounts
+            .found_by
+            .range((from, Bound::Unbounded))
+            .take_while(|at| at.key.starts_with(query))
+            .filter(|at| accounts.is_first(at, query))
+            .filter_map(|at| {
+                let user = accounts.rows.get(&at.user)?.user.clone();
+                Some(FoundUser { at: at.clone(), user })
+            })
+            .take(limit)
+            .collect())
     }
 
     async fn list(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError> {

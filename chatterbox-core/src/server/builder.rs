@@ -22,7 +22,7 @@ use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{
     AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
-    end_sessions,
+    end_sessions, follow_revocations,
 };
 use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly, settle_regularly};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
@@ -334,6 +334,8 @@ impl LogParts {
             relay.start(tasks, hub.clone(), deliveries.clone(), move |sessions, reason| {
                 end_sessions(&local, sessions, reason);
             });
+            let sessions = ports.stores.sessions.clone();
+            tasks.spawn_until_stopped(follow_revocations(sessions, ports.clock.clone(), hub.clone()));
         }
         tasks.spawn_until_stopped(compare_regularly(deliveries.clone()));
         let announcer = Announcer::new(encoder, deliveries.clone(), outgoing);

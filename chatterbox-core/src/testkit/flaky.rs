@@ -159,7 +159,8 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Flaky<P> {
         conversation: ConversationId,
         ids: &[EntryId],
     ) -> Result<Vec<Entry>, StoreError> {
-        self.through(self.inner.get_many(conversation, ids), unavailable).await
+        self.through(self.inner.get_many(conversation, ids), unavailable)
+            .await
     }
 
     async fn by_client_message_id(
@@ -213,6 +214,11 @@ impl<P: Port<Target: SessionStore>> SessionStore for Flaky<P> {
 
     async fn of_user(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
         self.through(self.inner.of_user(user, now), unavailable).await
+    }
+
+    async fn revoked_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.through(self.inner.revoked_since(since, limit), unavailable)
+            .await
     }
 
     async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {

@@ -5,10 +5,12 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 
 use super::conformance::Port;
+use crate::clock::Timestamp;
 use crate::domain::entry::{ClientMessageId, Entry, Seq};
-use crate::ids::{ConversationId, EntryId, UserId};
+use crate::domain::session::Session;
+use crate::ids::{ConversationId, EntryId, SessionId, UserId};
 use crate::ports::rate_limit::{Decision, RateLimitError, RateLimiter, Take};
-use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, StoreError};
+use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, Rotation, SessionStore, StoreError};
 
 /// Holds calls back until a test lets them through. Clones are the same gate.
 #[derive(Debug, Clone)]
@@ -186,5 +188,51 @@ impl<P: Port<Target: ConversationLog>> ConversationLog for Slow<P> {
 impl<P: Port<Target: RateLimiter>> RateLimiter for Slow<P> {
     async fn take(&self, buckets: &[Take]) -> Result<Decision, RateLimitError> {
         self.through(self.inner.take(buckets)).await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: SessionStore>> SessionStore for Slow<P> {
+    async fn insert(&self, session: &Session) -> Result<(), StoreError> {
+        self.through(self.inner.insert(session)).await
+    }
+
+    async fn get(&self, id: SessionId) -> Result<Option<Session>, StoreError> {
+        self.through(self.inner.get(id)).await
+    }
+
+    async fn rotate(
+        &self,
+        id: SessionId,
+        from: u32,
+        now: Timestamp,
+        expires_at: Timestamp,
+    ) -> Result<Rotation, StoreError> {
+        self.through(self.inner.rotate(id, from, now, expires_at)).await
+    }
+
+    async fn revoke(&self, id: SessionId, now: Timestamp) -> Result<bool, StoreError> {
+        self.through(self.inner.revoke(id, now)).await
+    }
+
+    async fn revoke_all(
+        &self,
+        user: UserId,
+        except: Option<SessionId>,
+        now: Timestamp,
+    ) -> Result<Vec<SessionId>, StoreError> {
+        self.through(self.inner.revoke_all(user, except, now)).await
+    }
+
+    async fn of_user(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError> {
+        self.through(self.inner.of_user(user, now)).await
+    }
+
+    async fn revoked_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        self.through(self.inner.revoked_since(since, limit)).await
+    }
+
+    async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.through(self.inner.sweep(before, limit)).await
     }
 }

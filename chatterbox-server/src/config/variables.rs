@@ -138,6 +138,9 @@ variables! {
 
         /// For how long authors may edit a message. Deleting it is always allowed.
         message_edit_window: Duration = "MESSAGE_EDIT_WINDOW", always("1d"), Span(0..=30 * DAY);
+
+        /// People a user may block.
+        blocks_per_user_max: u64 = "BLOCKS_PER_USER_MAX", always("1000"), Whole(0..=100_000);
     }
 
     "Sockets" {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use aws_lc_rs::digest;
 
 use super::Login;
-use crate::app::Command;
+use crate::app::{Actor, Command};
 use crate::auth::hex;
 use crate::domain::user::LoginName;
 use crate::ports::rate_limit::{Quota, Take};
@@ -20,7 +20,7 @@ use crate::ports::rate_limit::{Quota, Take};
 pub struct AuthLimits {
     /// Logins and registrations from one address.
     pub entries_per_address: Option<Quota>,
-    /// Logins to one account from one address.
+    /// Logins to one account from one address; and tries of a user to change the password.
     pub logins_per_account_and_address: Option<Quota>,
     /// Logins to one account from everywhere.
     pub logins_per_account: Option<Quota>,
@@ -68,7 +68,7 @@ impl AuthLimits {
     }
 
     /// What a command costs before it may run.
-    pub fn before(&self, command: &Command, address: Option<IpAddr>) -> Vec<Take> {
+    pub fn before(&self, actor: &Actor, command: &Command, address: Option<IpAddr>) -> Vec<Take> {
         let address = address_key(address);
         match command {
             Command::Register(_) => take("auth:entry", &address, self.entries_per_address).collect(),
@@ -79,6 +79,12 @@ impl AuthLimits {
                     .chain(take("auth:login", &both, self.logins_per_account_and_address))
                     .chain(take("auth:account", &account, self.logins_per_account))
                     .collect()
+            }
+            Command::ChangePassword(_) => {
+                let caller = actor
+                    .user()
+                    .map_or_else(|_| address, |caller| caller.user.to_string());
+                take("auth:password", &caller, self.logins_per_account_and_address).collect()
             }
             Command::Refresh(_) | Command::Logout(_) => {
                 take("auth:refresh", &address, self.refreshes_per_address).collect()

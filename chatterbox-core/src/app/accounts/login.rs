@@ -8,7 +8,10 @@ use crate::domain::secret::Secret;
 use crate::domain::user::{Email, LoginName, Username};
 
 /// The one answer to an unknown name and to a wrong password (THREATS.md C6).
-const REFUSED: Error = Error::Unauthenticated("wrong username or password");
+pub(super) const REFUSED: Error = Error::Unauthenticated("wrong username or password");
+
+/// How often a login looks again because the stored hash was replaced meanwhile; the second look finds a new one.
+const ATTEMPTS: usize = 3;
 
 /// Logs in (S-053).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -46,28 +49,31 @@ impl UseCase for Login {
         let Ok(password) = Password::attempt(self.password.clone()) else {
             return Err(REFUSED);
         };
-        let credentials = match self.name() {
-            Some(name) => app.stores.users.credentials(&name).await?,
-            None => None,
-        };
-        let stored = credentials.as_ref().map(|found| found.password_hash.clone());
-        let verdict = app.accounts.passwords.verify(password.clone(), stored).await?;
-        let Some(credentials) = credentials.filter(|_| verdict != Verdict::Wrong) else {
-            return Err(REFUSED);
-        };
-        let user = credentials.user;
-        if user.suspended {
-            return Err(Error::AccountSuspended);
+        for _ in 0..ATTEMPTS {
+            let credentials = match self.name() {
+                Some(name) => app.stores.users.credentials(&name).await?,
+                None => None,
+            };
+            let stored = credentials.as_ref().map(|found| found.password_hash.clone());
+            let verdict = app.accounts.passwords.verify(password.clone(), stored).await?;
+            let Some(credentials) = credentials.filter(|_| verdict != Verdict::Wrong) else {
+                return Err(REFUSED);
+            };
+            let (user, mut hash) = (credentials.user, credentials.password_hash);
+            if user.suspended {
+                return Err(Error::AccountSuspended);
+            }
+            if verdict == Verdict::RightButOutdated {
+                let new = app.accounts.passwords.hash(password.clone()).await?;
+                let users = &app.stores.users;
+                if !users.replace_password_hash(user.id, &hash.0, &new.0).await? {
+                    // Another login did the same, or the password is another one now.
+                    continue;
+                }
+                hash = new;
+            }
+            return app.log_in(user.id, Some(&hash), self.user_agent).await;
         }
-        if verdict == Verdict::RightButOutdated {
-            let new = app.accounts.passwords.hash(password).await?;
-            let old = credentials.password_hash;
-            // Somebody else may have changed it meanwhile, which is as good.
-            app.stores
-                .users
-                .replace_password_hash(user.id, &old.0, &new.0)
-                .await?;
-        }
-        app.log_in(user.id, self.user_agent).await
+        Err(Error::Unavailable(None))
     }
 }

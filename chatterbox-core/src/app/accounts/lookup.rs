@@ -5,7 +5,7 @@ use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
 use crate::auth::Principal;
 use crate::clock::Timestamp;
 use crate::domain::secret::Secret;
-use crate::domain::user::User;
+use crate::domain::user::{User, UserSettings};
 use crate::ids::{SessionId, UserId};
 use crate::views::PublicUser;
 
@@ -25,6 +25,30 @@ pub struct AccountView {
     pub admin: bool,
     /// When it was created.
     pub created_at: Timestamp,
+    /// What others see and find.
+    pub settings: SettingsView,
+}
+
+/// What an account wants others to see and find.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsView {
+    /// Others see how far the user has read, and the user how far they have.
+    pub read_receipts: bool,
+    /// Others see whether the user is online.
+    pub show_presence: bool,
+    /// Who knows the user's address finds the user by it.
+    pub allow_email_search: bool,
+}
+
+impl From<UserSettings> for SettingsView {
+    fn from(settings: UserSettings) -> SettingsView {
+        SettingsView {
+            read_receipts: settings.read_receipts,
+            show_presence: settings.show_presence,
+            allow_email_search: settings.email_search,
+        }
+    }
 }
 
 impl From<User> for AccountView {
@@ -36,6 +60,7 @@ impl From<User> for AccountView {
             email: user.email,
             admin: user.admin,
             created_at: user.created_at,
+            settings: user.settings.into(),
         }
     }
 }
@@ -78,15 +103,7 @@ impl UseCase for GetUser {
             .get(self.id)
             .await?
             .ok_or(Error::NotFound("user"))?;
-        Ok(Outcome::of(public(user)))
-    }
-}
-
-fn public(user: User) -> PublicUser {
-    PublicUser {
-        id: user.id,
-        username: user.username,
-        display_name: user.display_name,
+        Ok(Outcome::of(user.into()))
     }
 }
 
@@ -121,7 +138,7 @@ impl UseCase for VerifyToken {
         let user = app.stores.users.get(principal.user).await?;
         let user = user.ok_or(Error::Unauthenticated("the account is gone"))?;
         Ok(Outcome::of(TokenVerified {
-            user: public(user),
+            user: user.into(),
             session_id: principal.session,
             principal,
         }))

@@ -1,18 +1,22 @@
-//! Accounts and logins: register, log in and out, refresh, and what an operator does to accounts.
+//! Accounts and logins: register, log in and out, refresh, what users do to their own accounts and sessions, and what
+//! an operator does to all.
 //!
 //! ```text
 //! Register ─┬─▶ session row ──▶ access token (minutes) ──▶ LiveSessions: signature, then the row, cached a second
 //! Login ────┘   = family of ──▶ refresh tokens ──Refresh──▶ next generation
-//! Logout, RevokeSessions, SuspendUser, a refresh token used twice ──▶ row revoked, Effect::EndSessions
+//! Logout, EndMySessions, ChangePassword, RevokeSessions, SuspendUser, a refresh token used twice ──▶ row revoked, Effect::EndSessions
 //! ```
 //! The row is what counts (S-054, I8); the effect only makes the sockets close sooner.
 
 mod auth_limits;
+mod devices;
 mod live;
 mod login;
 mod logout;
 mod lookup;
 mod operate;
+mod password;
+mod profile;
 mod refresh;
 mod register;
 mod session;
@@ -21,14 +25,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use auth_limits::{AuthLimits, address_key};
+pub use devices::{EndMySessions, MySessions, MySessionsEnded, OwnSession, OwnSessions};
 pub use live::LiveSessions;
 pub use login::Login;
 pub use logout::{LoggedOut, Logout};
-pub use lookup::{AccountView, GetUser, Me, TokenVerified, VerifyToken};
+pub use lookup::{AccountView, GetUser, Me, SettingsView, TokenVerified, VerifyToken};
 pub use operate::{
     AdminSet, CreateUser, ListSessions, ListUsers, RevokeSessions, SessionList, SessionView, SessionsRevoked,
     SetAdmin, SuspendUser, UserCreated, UserList, UserRow, UserSuspended,
 };
+pub use password::{ChangePassword, PasswordChanged};
+pub use profile::{ProfileUpdated, UpdateProfile};
 pub use refresh::{Refresh, Refreshed};
 pub use register::{Register, Registered};
 pub use session::{LoggedIn, Tokens};

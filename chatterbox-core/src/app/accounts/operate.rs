@@ -1,6 +1,7 @@
 //! What an operator does to accounts, from the CLI.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::AccountView;
 use super::register::{Register, create};
@@ -201,8 +202,8 @@ pub struct ListSessions {
     pub user: UserId,
 }
 
-/// A session as operators see it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+/// A session as operators and its user see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SessionView {
     /// Id.
@@ -242,11 +243,7 @@ impl UseCase for ListSessions {
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<SessionList>, Error> {
         by.actor.operator()?;
-        app.stores
-            .users
-            .get(self.user)
-            .await?
-            .ok_or(Error::NotFound("user"))?;
+        exists(app, self.user).await?;
         let sessions = app.stores.sessions.of_user(self.user, app.clock.now()).await?;
         let items = sessions.into_iter().map(SessionView::from).collect();
         Ok(Outcome::of(SessionList { items }))
@@ -277,11 +274,7 @@ impl UseCase for RevokeSessions {
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<SessionsRevoked>, Error> {
         by.actor.operator()?;
-        app.stores
-            .users
-            .get(self.user)
-            .await?
-            .ok_or(Error::NotFound("user"))?;
+        exists(app, self.user).await?;
         let which = self.session.map_or(Which::All, Which::One);
         let ended = app.end_sessions(self.user, which).await?;
         let reply = SessionsRevoked { ended: ended.clone() };
@@ -291,4 +284,9 @@ impl UseCase for RevokeSessions {
             user: self.user,
         }))
     }
+}
+
+async fn exists(app: &App, user: UserId) -> Result<(), Error> {
+    let found = app.stores.users.get(user).await?;
+    found.map(drop).ok_or(Error::NotFound("user"))
 }

@@ -5,7 +5,7 @@ use super::{Fields, LoggedIn};
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::profile::{Password, display_name};
 use crate::domain::secret::Secret;
-use crate::domain::user::{Email, NewUser, User, Username};
+use crate::domain::user::{Email, NewUser, User, UserSettings, Username};
 use crate::ids::UserId;
 use crate::ports::storage::InsertUserError;
 
@@ -40,7 +40,7 @@ impl UseCase for Register {
         let user_agent = self.user_agent.clone();
         let user = create(app, self).await?;
         info!(user.id = %user.id, "user {} registered", user.id);
-        Ok(app.log_in(user.id, user_agent).await?.map(Registered))
+        Ok(app.log_in(user.id, None, user_agent).await?.map(Registered))
     }
 }
 
@@ -72,6 +72,7 @@ pub(super) async fn create(app: &App, wanted: Register) -> Result<User, Error> {
         created_at: new.created_at,
         suspended: false,
         admin: false,
+        settings: UserSettings::default(),
     };
     match app.stores.users.insert(new).await {
         Ok(()) => Ok(user),

@@ -4,13 +4,14 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::AccountView;
+use super::login::REFUSED;
 use crate::app::{App, Effect, EndReason, Error, Outcome};
 use crate::auth::fill_random;
 use crate::clock::Timestamp;
 use crate::domain::limits::USER_AGENT_CHARS_MAX;
 use crate::domain::secret::Secret;
 use crate::domain::session::Session;
-use crate::domain::user::User;
+use crate::domain::user::{Credentials, LoginName, PasswordHash, User, Username};
 use crate::ids::{SessionId, UserId};
 
 /// Living sessions of one account; a login beyond them ends the oldest.
@@ -45,14 +46,27 @@ pub struct LoggedIn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Which {
     One(SessionId),
+    AllBut(SessionId),
     All,
 }
 
 impl App {
-    /// Begins a session for a user whose password was right.
-    pub(super) async fn open_session(
+    /// An account with the hash of its password.
+    pub(super) async fn credentials_of(&self, user: UserId) -> Result<Option<Credentials>, Error> {
+        let Some(user) = self.stores.users.get(user).await? else {
+            return Ok(None);
+        };
+        let Some(key) = Username::look_up(&user.username) else {
+            return Ok(None);
+        };
+        Ok(self.stores.users.credentials(&LoginName::Username(key)).await?)
+    }
+
+    /// Begins a session for a user whose password was right by this hash, or who has just come to be.
+    async fn open_session(
         &self,
         user: UserId,
+        verified: Option<&PasswordHash>,
         user_agent: Option<String>,
     ) -> Result<(User, Session, Vec<Effect>), Error> {
         let now = self.clock.now();
@@ -70,9 +84,15 @@ impl App {
             user_agent: user_agent.map(|text| text.chars().take(USER_AGENT_CHARS_MAX).collect()),
         };
         self.stores.sessions.insert(&session).await?;
-        // A suspension that came since the password was checked has ended the sessions it found, but not this one.
-        let user = self.stores.users.get(user).await?;
-        let user = user.ok_or(Error::Unauthenticated("the account is gone"))?;
+        // A suspension or a new password that came since the password was checked has ended the sessions it found, but
+        // not this one.
+        let account = self.credentials_of(user).await?;
+        let Credentials { user, password_hash } =
+            account.ok_or(Error::Unauthenticated("the account is gone"))?;
+        if verified.is_some_and(|verified| *verified != password_hash) {
+            self.end_sessions(user.id, Which::One(session.id)).await?;
+            return Err(REFUSED);
+        }
         if user.suspended {
             self.end_sessions(user.id, Which::One(session.id)).await?;
             return Err(Error::AccountSuspended);
@@ -90,6 +110,7 @@ impl App {
         let (store, now) = (&self.stores.sessions, self.clock.now());
         let ended = match which {
             Which::All => store.revoke_all(user, None, now).await?,
+            Which::AllBut(kept) => store.revoke_all(user, Some(kept), now).await?,
             Which::One(id) => {
                 let is_theirs = store.get(id).await?.is_some_and(|session| session.user == user);
                 if is_theirs && store.revoke(id, now).await? {
@@ -118,13 +139,14 @@ impl App {
         }
     }
 
-    /// Logs a user in whose password was right.
+    /// Logs a user in; see [`open_session`](App::open_session).
     pub(super) async fn log_in(
         &self,
         user: UserId,
+        verified: Option<&PasswordHash>,
         user_agent: Option<String>,
     ) -> Result<Outcome<LoggedIn>, Error> {
-        let (user, session, effects) = self.open_session(user, user_agent).await?;
+        let (user, session, effects) = self.open_session(user, verified, user_agent).await?;
         let tokens = self.tokens(&session, self.clock.now());
         let user = AccountView::from(user);
         Ok(Outcome {

@@ -1,4 +1,7 @@
-//! `/api/auth`: S-052 to S-056.
+//! `/api/auth`: S-052 to S-056, S-134.
+
+mod account;
+mod sessions;
 
 use aws_lc_rs::digest;
 use axum::extract::{RawQuery, State};
@@ -9,6 +12,11 @@ use http::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
+
+pub(in crate::http) use account::{__path_change_password, __path_update, change_password, update};
+pub(in crate::http) use sessions::{
+    __path_end, __path_end_others, __path_sessions, end, end_others, sessions,
+};
 
 use crate::app::accounts::{AccountView, LoggedIn, Login, Logout, Me, Refresh, Refreshed, Register, Tokens};
 use crate::error::Error;
@@ -230,7 +238,12 @@ pub(in crate::http) async fn me(
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
     let account = state.stack.run_as::<Me>(user.call(Me {})).await?;
-    let etag = etag(&account)?;
+    with_etag(&account, &headers)
+}
+
+/// The account, or 304 if the client has it already.
+fn with_etag(account: &AccountView, headers: &HeaderMap) -> Result<Response, ApiError> {
+    let etag = etag(account)?;
     let known = headers
         .get_all(IF_NONE_MATCH)
         .iter()
@@ -240,7 +253,7 @@ pub(in crate::http) async fn me(
         *empty.status_mut() = StatusCode::NOT_MODIFIED;
         empty
     } else {
-        answer(StatusCode::OK, &account)?
+        answer(StatusCode::OK, account)?
     };
     let value = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(Box::new(error)))?;
     response.headers_mut().insert(ETAG, value);

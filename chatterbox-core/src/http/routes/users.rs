@@ -1,9 +1,15 @@
-//! `/api/users`: S-060.
+//! `/api/users`: S-059, S-060, S-135.
+
+mod blocks;
+mod search;
 
 use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::response::Response;
 use http::StatusCode;
+
+pub(in crate::http) use blocks::{__path_block, __path_blocked, __path_unblock, block, blocked, unblock};
+pub(in crate::http) use search::{__path_search, search};
 
 use crate::app::accounts::GetUser;
 use crate::error::Error;
@@ -31,8 +37,13 @@ pub(in crate::http) async fn user(
     user: User,
     id: Result<Path<String>, PathRejection>,
 ) -> Result<Response, ApiError> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    let id: UserId = id.ok_or(Error::InvalidId("id"))?;
+    let id = user_id(id)?;
     let profile = state.stack.run_as::<GetUser>(user.call(GetUser { id })).await?;
     answer(StatusCode::OK, &profile)
+}
+
+/// The id in the path; what does not decode is none.
+fn user_id(id: Result<Path<String>, PathRejection>) -> Result<UserId, Error> {
+    let id = id.ok().and_then(|Path(id)| id.parse().ok());
+    id.ok_or(Error::InvalidId("id"))
 }

@@ -208,7 +208,7 @@ async fn unknown_routes_and_methods_are_refused_in_json() {
     }
     for (method, path, allow) in [
         (Method::GET, "/api/auth/login", "POST"),
-        (Method::DELETE, "/api/auth/me", "GET,HEAD"),
+        (Method::DELETE, "/api/auth/me", "GET,HEAD,PUT"),
         (Method::PUT, "/api/rooms", "GET,HEAD,POST"),
         (Method::from_bytes(b"BREW").unwrap(), "/api/health", "GET,HEAD"),
     ] {

@@ -5,6 +5,8 @@ mod contract;
 mod conversations;
 mod limits;
 mod messages;
+mod people;
+mod profile;
 mod refresh;
 mod rooms;
 mod world;

@@ -48,6 +48,7 @@ pub(super) struct Options {
     pub(super) proxies: TrustedProxies,
     pub(super) checks: Vec<Box<dyn HealthCheck>>,
     pub(super) hsts: bool,
+    pub(super) stores: Stores,
 }
 
 impl Default for Options {
@@ -62,6 +63,7 @@ impl Default for Options {
             proxies: TrustedProxies::default(),
             checks: Vec::new(),
             hsts: false,
+            stores: MemoryStores::new(10_000),
         }
     }
 }
@@ -92,7 +94,7 @@ impl World {
         let tasks = Tasks::new();
         let clock = Arc::new(ManualClock::at(samples::now()));
         let ids = Arc::new(SeededIds::new(7));
-        let stores = MemoryStores::new(10_000);
+        let stores = options.stores;
         let names = Names::new(stores.users.clone());
         let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
         let encoder = Encoder::new(names.clone());
@@ -192,6 +194,18 @@ impl World {
             .header("content-type", "application/json");
         ask.body = body.into();
         ask
+    }
+
+    pub(super) fn put(&self, path: &str, body: &Value) -> Ask<'_> {
+        let mut ask = self
+            .ask(Method::PUT, path)
+            .header("content-type", "application/json");
+        ask.body = body.to_string().into();
+        ask
+    }
+
+    pub(super) fn delete(&self, path: &str) -> Ask<'_> {
+        self.ask(Method::DELETE, path)
     }
 
     pub(super) fn ask(&self, method: Method, path: &str) -> Ask<'_> {

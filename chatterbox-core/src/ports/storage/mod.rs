@@ -19,7 +19,7 @@ pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
 pub use messages::{HiddenMessage, MessageStore, SearchQuery};
 pub use projection::{MemberStep, MessageChange, MessageStep, Projected, Projection, Reply};
 pub use sessions::{Rotation, SessionStore};
-pub use users::{InsertUserError, UserStore};
+pub use users::{FoundAt, FoundUser, InsertUserError, UserStore};
 
 /// Why a store could not do what it was asked. "Not found" is `None`, a taken name a reply: neither is an error.
 #[derive(Debug, thiserror::Error)]

@@ -49,6 +49,10 @@ pub trait SessionStore: Send + Sync {
     /// Sessions of a user that are neither revoked nor expired at `now`, newest first.
     async fn of_user(&self, user: UserId, now: Timestamp) -> Result<Vec<Session>, StoreError>;
 
+    /// At most `limit` of the sessions that were revoked at `since` or later, earliest first: what a node asks that may
+    /// have missed a revocation by another (I8).
+    async fn revoked_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError>;
+
     /// Deletes at most `limit` rows that expired or were revoked before `before`; how many it deleted.
     async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 }

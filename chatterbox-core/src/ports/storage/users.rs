@@ -1,7 +1,9 @@
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use super::StoreError;
-use crate::domain::user::{Credentials, LoginName, NewUser, User};
+use crate::domain::user::{Credentials, LoginName, NewUser, ProfileChange, User};
+use crate::domain::user_search::UserQuery;
 use crate::ids::UserId;
 
 /// Why an account was not created. Nothing was stored.
@@ -16,6 +18,24 @@ pub enum InsertUserError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+/// Where somebody stands among those whom a query finds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FoundAt {
+    /// The first of the user's keys that begins with the query.
+    pub key: String,
+    /// Who.
+    pub user: UserId,
+}
+
+/// Somebody whom a query finds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundUser {
+    /// Where; the next page begins behind it.
+    pub at: FoundAt,
+    /// Who.
+    pub user: User,
 }
 
 /// Accounts.
@@ -44,6 +64,20 @@ pub trait UserStore: Send + Sync {
 
     /// Gives or takes the right to administrate the server; false if there is no such account.
     async fn set_admin(&self, id: UserId, admin: bool) -> Result<bool, StoreError>;
+
+    /// Changes what the change names and nothing else, in one step, durable when it returns: the account as it is now,
+    /// `None` if there is no such account. Of concurrent changes each takes effect whole.
+    async fn change_profile(&self, id: UserId, change: &ProfileChange) -> Result<Option<User>, StoreError>;
+
+    /// The users one of whose [`search_keys`](crate::domain::user_search::search_keys) begins with the query, each
+    /// once, in order of [`FoundAt`], at most `limit` of those behind `after`. Keys are compared byte by byte. What it
+    /// costs depends on the page, not on how many users there are or are found.
+    async fn search(
+        &self,
+        query: &UserQuery,
+        after: Option<&FoundAt>,
+        limit: usize,
+    ) -> Result<Vec<FoundUser>, StoreError>;
 
     /// Accounts in order of id, at most `limit` of those above `after`; for administration.
     async fn list(&self, after: Option<UserId>, limit: usize) -> Result<Vec<User>, StoreError>;

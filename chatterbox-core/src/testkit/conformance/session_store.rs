@@ -30,6 +30,7 @@ macro_rules! session_store_conformance {
                 all_living_sessions_of_a_user_end_but_one,
                 racing_revocations_of_all_tell_each_session_once,
                 living_sessions_are_listed_newest_first,
+                revocations_are_told_since_a_moment,
                 a_sweep_deletes_what_ended_long_ago_and_nothing_else,
             ]
         );
@@ -295,6 +296,35 @@ where
     }
     store.revoke(ended.id, in_secs(6)).await.unwrap();
     assert_eq!(store.of_user(ann, in_secs(10)).await.unwrap(), [new, middle, old]);
+}
+
+/// I8: earliest first, those of the moment itself included, whoever's they are.
+pub async fn revocations_are_told_since_a_moment<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: SessionStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    let mut revoked = Vec::new();
+    for at in [5, 3, 4, 2] {
+        let given = session(&ids, UserId::new(&ids));
+        store.insert(&given).await.unwrap();
+        store.revoke(given.id, in_secs(at)).await.unwrap();
+        revoked.push(given.id);
+    }
+    store.insert(&session(&ids, UserId::new(&ids))).await.unwrap();
+    let [fifth, third, fourth, second] = revoked[..] else {
+        unreachable!("four were made");
+    };
+    for (since, limit, expected) in [
+        (0, 9, vec![second, third, fourth, fifth]),
+        (0, 2, vec![second, third]),
+        (4, 9, vec![fourth, fifth]),
+        (6, 9, vec![]),
+    ] {
+        let told = store.revoked_since(in_secs(since), limit).await.unwrap();
+        assert_eq!(told, expected, "since {since}");
+    }
 }
 
 /// At most as many as asked for.

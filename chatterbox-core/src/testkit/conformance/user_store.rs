@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use super::{Port, at_once, count};
-use crate::domain::user::{LoginName, NewUser, PasswordHash};
+use crate::domain::user::{LoginName, NameChange, NewUser, PasswordHash, ProfileChange, UserSettings};
+use crate::domain::user_search::UserQuery;
 use crate::ids::UserId;
 use crate::ports::storage::{InsertUserError, UserStore};
 use crate::testkit::SeededIds;
@@ -31,6 +32,13 @@ macro_rules! user_store_conformance {
                 a_password_hash_is_replaced_only_if_it_is_the_old_one,
                 of_racing_replacements_of_one_password_hash_one_wins,
                 rights_are_set_and_taken,
+                a_profile_change_changes_what_it_names_and_nothing_else,
+                racing_profile_changes_each_take_effect,
+                users_are_found_by_the_beginning_of_a_word,
+                a_query_is_taken_literally,
+                a_user_found_by_several_words_is_told_once,
+                a_new_name_is_found_and_the_old_one_is_not,
+                found_users_page_in_order,
                 the_list_pages_in_order_of_id,
             ]
         );
@@ -336,6 +344,272 @@ where
     let nobody = UserId::new(&ids);
     assert!(!store.set_suspended(nobody, true).await.unwrap());
     assert!(!store.set_admin(nobody, true).await.unwrap());
+}
+
+fn shown_as(name: &str) -> ProfileChange {
+    ProfileChange {
+        display_name: NameChange::Set(name.to_owned()),
+        ..ProfileChange::default()
+    }
+}
+
+/// S-134: the answer is the account as it is then, and everything else of it stays.
+pub async fn a_profile_change_changes_what_it_names_and_nothing_else<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    let ann = new_user(&ids, "ann");
+    store.insert(ann.clone()).await.unwrap();
+    store.insert(new_user(&ids, "bob")).await.unwrap();
+    let mut expected = store.get(ann.id).await.unwrap().unwrap();
+    assert_eq!(expected.settings, UserSettings::default());
+    let nothing = ProfileChange::default;
+    for change in [
+        nothing(),
+        shown_as("Ann"),
+        ProfileChange {
+            read_receipts: Some(false),
+            ..nothing()
+        },
+        ProfileChange {
+            show_presence: Some(false),
+            email_search: Some(true),
+            ..nothing()
+        },
+        ProfileChange {
+            display_name: NameChange::Remove,
+            read_receipts: Some(true),
+            ..nothing()
+        },
+        nothing(),
+    ] {
+        change.apply_to(&mut expected);
+        let changed = store.change_profile(ann.id, &change).await.unwrap();
+        assert_eq!(changed.as_ref(), Some(&expected), "{change:?}");
+        assert_eq!(store.get(ann.id).await.unwrap().as_ref(), Some(&expected));
+    }
+    let bob = store.credentials(&name("bob")).await.unwrap().unwrap().user;
+    assert_eq!(bob.settings, UserSettings::default());
+    let ann = store.credentials(&name("ann")).await.unwrap().unwrap();
+    assert_eq!(ann.user, expected);
+    let nobody = UserId::new(&ids);
+    assert_eq!(store.change_profile(nobody, &shown_as("x")).await.unwrap(), None);
+}
+
+/// None undoes what another one changed.
+pub async fn racing_profile_changes_each_take_effect<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = Arc::new(make().await);
+    let ann = new_user(&SeededIds::new(1), "ann").id;
+    store.insert(new_user(&SeededIds::new(1), "ann")).await.unwrap();
+    at_once(&store, 4, move |store, index| async move {
+        let change = match index {
+            0 => shown_as("Ann"),
+            1 => ProfileChange {
+                read_receipts: Some(false),
+                ..ProfileChange::default()
+            },
+            2 => ProfileChange {
+                show_presence: Some(false),
+                ..ProfileChange::default()
+            },
+            _ => ProfileChange {
+                email_search: Some(true),
+                ..ProfileChange::default()
+            },
+        };
+        store.change_profile(ann, &change).await.unwrap();
+    })
+    .await;
+    let user = store.get(ann).await.unwrap().unwrap();
+    assert_eq!(user.display_name.as_deref(), Some("Ann"));
+    let settings = UserSettings {
+        read_receipts: false,
+        show_presence: false,
+        email_search: true,
+    };
+    assert_eq!(user.settings, settings);
+}
+
+/// The usernames of those a query finds.
+async fn found<P>(store: &P, query: &str) -> Vec<String>
+where
+    P: Port<Target: UserStore>,
+{
+    let query = UserQuery::parse(query).unwrap();
+    let found = store.search(&query, None, 100).await.unwrap();
+    found.into_iter().map(|one| one.user.username).collect()
+}
+
+async fn insert_shown<P>(store: &P, ids: &SeededIds, username: &str, display_name: &str)
+where
+    P: Port<Target: UserStore>,
+{
+    let mut user = new_user(ids, username);
+    user.display_name = (!display_name.is_empty()).then(|| display_name.to_owned());
+    store.insert(user).await.unwrap();
+}
+
+/// S-059: of both names, in any case, in order of what was found.
+pub async fn users_are_found_by_the_beginning_of_a_word<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    for (username, display_name) in [
+        ("joanne", "Jo Brown"),
+        ("Ann", ""),
+        ("anna", "Dr. Anna Brown"),
+        ("bob.ann", "Robert"),
+        ("zoe", "Straße 7"),
+    ] {
+        insert_shown(&store, &ids, username, display_name).await;
+    }
+    for (query, expected) in [
+        ("ann", vec!["Ann", "bob.ann", "anna"]),
+        ("ANN", vec!["Ann", "bob.ann", "anna"]),
+        ("anna b", vec!["anna"]),
+        ("brown", vec!["joanne", "anna"]),
+        ("bob", vec!["bob.ann"]),
+        ("strasse", vec!["zoe"]),
+        ("7", vec!["zoe"]),
+        ("nn", vec![]),
+        ("anne", vec![]),
+        ("brown a", vec![]),
+    ] {
+        let mut found = found(&store, query).await;
+        // Equal keys are in order of id, which says nothing here.
+        if query.eq_ignore_ascii_case("ann") {
+            found[..2].sort();
+        }
+        assert_eq!(found, expected, "{query}");
+    }
+}
+
+/// THREATS.md E2: no character has a meaning.
+pub async fn a_query_is_taken_literally<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    for (username, display_name) in [
+        ("ann", "100% ann"),
+        ("bob", "[a-z]* bob"),
+        ("cid", "'; DROP TABLE users; --"),
+        ("dan_x", "\u{10ffff}"),
+    ] {
+        insert_shown(&store, &ids, username, display_name).await;
+    }
+    for (query, expected) in [
+        ("%", vec![]),
+        ("_", vec![]),
+        ("*", vec![]),
+        (".", vec![]),
+        ("a%", vec![]),
+        ("a_n", vec![]),
+        ("100%", vec!["ann"]),
+        ("[a-z]*", vec!["bob"]),
+        ("'; drop", vec!["cid"]),
+        ("dan_", vec!["dan_x"]),
+    ] {
+        assert_eq!(found(&store, query).await, expected, "{query}");
+    }
+}
+
+/// At the first of the words.
+pub async fn a_user_found_by_several_words_is_told_once<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    insert_shown(&store, &ids, "ann.anna", "Annabel Ann Anni").await;
+    insert_shown(&store, &ids, "anne", "").await;
+    for limit in [1, 2, 9] {
+        let query = UserQuery::parse("ann").unwrap();
+        let (mut told, mut after) = (Vec::new(), None);
+        loop {
+            let page = store.search(&query, after.as_ref(), limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            after = Some(last.at.clone());
+            told.extend(page.into_iter().map(|one| (one.at.key, one.user.username)));
+        }
+        let expected = [("ann anni", "ann.anna"), ("anne", "anne")];
+        assert_eq!(
+            told,
+            expected.map(|(key, name)| (key.to_owned(), name.to_owned())),
+            "by {limit}"
+        );
+    }
+}
+
+/// S-134.
+pub async fn a_new_name_is_found_and_the_old_one_is_not<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ann = new_user(&SeededIds::new(1), "ann");
+    store.insert(ann.clone()).await.unwrap();
+    let remove = ProfileChange {
+        display_name: NameChange::Remove,
+        ..ProfileChange::default()
+    };
+    for (change, by_old, by_new, by_username) in [
+        (shown_as("Old Name"), 1, 0, 1),
+        (shown_as("New Name"), 0, 1, 1),
+        (ProfileChange::default(), 0, 1, 1),
+        (remove, 0, 0, 1),
+    ] {
+        store.change_profile(ann.id, &change).await.unwrap();
+        for (query, expected) in [("old", by_old), ("new", by_new), ("ann", by_username)] {
+            assert_eq!(
+                found(&store, query).await.len(),
+                expected,
+                "{query} after {change:?}"
+            );
+        }
+    }
+}
+
+/// Each once, also when somebody comes or goes between two pages.
+pub async fn found_users_page_in_order<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: UserStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    for index in 0..10 {
+        // Two of each name, told apart by their ids.
+        insert_shown(
+            &store,
+            &ids,
+            &format!("user{index}"),
+            &format!("Zed {}", index / 2),
+        )
+        .await;
+    }
+    let query = UserQuery::parse("zed").unwrap();
+    let mut told = Vec::new();
+    let mut after = None;
+    loop {
+        let page = store.search(&query, after.as_ref(), 3).await.unwrap();
+        assert!(page.len() <= 3);
+        let Some(last) = page.last() else { break };
+        after = Some(last.at.clone());
+        told.extend(page.into_iter().map(|one| one.at));
+        insert_shown(&store, &ids, &format!("late{}", told.len()), "Zed 0").await;
+    }
+    assert_eq!(told.len(), 10);
+    assert!(told.is_sorted());
+    told.dedup_by_key(|at| at.user);
+    assert_eq!(told.len(), 10);
 }
 
 /// Every account once.

@@ -7,13 +7,19 @@ use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags, TransactionBehavior};
 
+use super::users;
+
 /// What took the schema from nothing to its newest version, one file a version. A file that was released never changes.
 pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0001_first.sql"),
     include_str!("migrations/0002_blocks.sql"),
     include_str!("migrations/0003_journal.sql"),
     include_str!("migrations/0004_conversations.sql"),
+    include_str!("migrations/0005_profiles.sql"),
 ];
+
+/// The last schema without keys to find users by; they are made in code, since SQL can't fold names.
+pub(super) const BEFORE_USER_KEYS: usize = 4;
 
 /// Marks the file as ours ("chbx").
 const APPLICATION_ID: i32 = 0x6368_6278;
@@ -160,6 +166,9 @@ fn migrate(connection: &mut Connection, path: &Path, migrations: &[&str]) -> Res
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Exclusive)?;
         for migration in &migrations[found..] {
             transaction.execute_batch(migration)?;
+        }
+        if (found..migrations.len()).contains(&BEFORE_USER_KEYS) {
+            users::add_missing_keys(&transaction)?;
         }
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(

@@ -185,6 +185,27 @@ impl SessionStore for EmbeddedSessions {
             .await
     }
 
+    async fn revoked_since(&self, since: Timestamp, limit: usize) -> Result<Vec<SessionId>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.0
+            .readers
+            .read(move |connection| {
+                connection
+                    .prepare_cached(
+                        "SELECT id FROM sessions WHERE revoked_at >= ?1 ORDER BY revoked_at, id LIMIT ?2",
+                    )
+                    .and_then(|mut revoked| {
+                        revoked
+                            .query_map(params![since.as_millis(), limit], |row| {
+                                row.get(0).map(SessionId::from_bytes)
+                            })?
+                            .collect()
+                    })
+                    .map_err(store_error)
+            })
+            .await
+    }
+
     async fn sweep(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
         self.change(
             "DELETE FROM sessions WHERE id IN

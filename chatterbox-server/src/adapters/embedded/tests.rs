@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use chatterbox_core::domain::entry::Seq;
+use chatterbox_core::domain::user::UserSettings;
+use chatterbox_core::domain::user_search::UserQuery;
 use chatterbox_core::ids::{ConversationId, JobId, UserId};
 use chatterbox_core::ports::storage::{Appended, StoreError, Stores};
 use chatterbox_core::tasks::Tasks;
@@ -10,7 +12,7 @@ use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::testkit::samples::{in_secs, keyed_message, message, new_room, new_user, now, session};
 use rusqlite::Connection;
 
-use super::schema::MIGRATIONS;
+use super::schema::{BEFORE_USER_KEYS, MIGRATIONS};
 use super::{EmbeddedStore, FILE_NAME, OpenError};
 
 fn dir() -> tempfile::TempDir {
@@ -332,6 +334,37 @@ async fn a_migration_keeps_the_data_and_a_copy() {
         "{error}"
     );
     assert!(!error.to_string().contains('\n'));
+}
+
+#[tokio::test]
+async fn users_of_an_older_schema_are_found() {
+    let dir = dir();
+    let ann = new_user(&SeededIds::new(1), "Ann.Lee");
+    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    for migration in &MIGRATIONS[..BEFORE_USER_KEYS] {
+        connection.execute_batch(migration).unwrap();
+    }
+    connection
+        .pragma_update(None, "application_id", 0x6368_6278)
+        .unwrap();
+    connection
+        .pragma_update(None, "user_version", i32::try_from(BEFORE_USER_KEYS).unwrap())
+        .unwrap();
+    connection
+        .execute(
+            "INSERT INTO users (id, username, name_key, skeleton, email, email_key, display_name, password_hash, created_at)
+             VALUES (?1, 'Ann.Lee', 'ann.lee', 'ann.lee', 'a@b.example', 'a@b.example', 'Äme', 'x', 0)",
+            [ann.id.as_bytes()],
+        )
+        .unwrap();
+    drop(connection);
+    let users = EmbeddedStore::open(dir.path()).unwrap().stores().users;
+    for query in ["ann", "LEE", "äm"] {
+        let query = UserQuery::parse(query).unwrap();
+        let found = users.search(&query, None, 9).await.unwrap();
+        assert_eq!(found.len(), 1, "{query:?}");
+        assert_eq!(found[0].user.settings, UserSettings::default());
+    }
 }
 
 #[tokio::test]
