@@ -1,5 +1,7 @@
 //! What a client compares itself with after it has been away (S-109).
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::{App, Caller, Error, Outcome, UseCase};
@@ -14,6 +16,10 @@ use crate::ports::storage::Overview;
 const LISTED_MAX: usize = 5_000;
 /// Deletions listed that only the user sees.
 const DELETED_MAX: usize = 1_000;
+
+/// How far the clocks of nodes may be apart: one node stamps a digest, another one a deletion behind it. Deletions are
+/// listed twice rather than never.
+const CLOCKS_APART: Duration = Duration::from_mins(1);
 
 /// All conversations of the caller, as they stand.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -108,7 +114,12 @@ impl UseCase for GetDigest {
             items.push(item(&one, at));
         }
         let deleted = match self.since {
-            Some(since) => app.stores.messages.hidden_since(user, since, DELETED_MAX).await?,
+            Some(since) => {
+                let messages = &app.stores.messages;
+                messages
+                    .hidden_since(user, since.minus(CLOCKS_APART), DELETED_MAX)
+                    .await?
+            }
             None => Vec::new(),
         };
         let deleted = deleted.into_iter().map(|hidden| DeletedForMe {

@@ -208,13 +208,52 @@ pub struct ConversationUpdated<'a> {
     /// Where and when.
     #[serde(flatten)]
     pub place: Place<'a>,
-    /// What has changed, under the names of the conversation object.
-    #[schema(value_type = Object)]
-    pub changes: &'a SettingsChange,
+    /// What has changed.
+    pub changes: SettingsChanges<'a>,
     /// By whom.
     pub updated_by: UserId,
     /// The item of history.
     pub message: MessageView<'a>,
+}
+
+/// Changed settings under the names of [`SettingsView`]; what is not here is as it was.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct SettingsChanges<'a> {
+    /// Name of a room.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub room_name: Option<&'a RoomName>,
+    /// Title of a group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<&'a str>,
+    /// What it is about; `null` if that was taken away.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub description: Option<Option<&'a str>>,
+    /// Who may join by themselves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub visibility: Option<Visibility>,
+    /// What new members see of the time before them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub history: Option<History>,
+    /// Closed for good.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+}
+
+impl<'a> SettingsChanges<'a> {
+    fn new(change: &'a SettingsChange) -> SettingsChanges<'a> {
+        let description = change.description.as_deref();
+        SettingsChanges {
+            room_name: change.name.as_ref(),
+            name: change.title.as_deref(),
+            description: description.map(|text| Some(text).filter(|text| !text.is_empty())),
+            visibility: change.visibility,
+            history: change.history,
+            archived: change.archived,
+        }
+    }
 }
 
 /// The settings of a conversation, the same for everyone.
@@ -409,7 +448,7 @@ pub fn entry_event<S: EventSink>(
             },
             &ConversationUpdated {
                 place: place(),
-                changes,
+                changes: SettingsChanges::new(changes),
                 updated_by: sender,
                 message: item()?,
             },

@@ -1,5 +1,6 @@
 //! The whole chat on connections without sockets, on one node or several, with a bus that can be made to fail.
 
+mod comparison;
 mod presence;
 mod resume;
 mod subscriptions;
