@@ -13,6 +13,10 @@ chatterbox_core::user_store_conformance!(async || Arc::new(MemoryUsers::new(PLEN
 chatterbox_core::session_store_conformance!(async || Arc::new(MemorySessions::new(PLENTY)));
 chatterbox_core::block_store_conformance!(async || Arc::new(MemoryBlocks::new(PLENTY)));
 chatterbox_core::conversation_store_conformance!(async || MemoryStores::new(PLENTY).conversations);
+chatterbox_core::private_conversations_conformance!(async || Arc::new(MemoryStores::new(PLENTY)));
+chatterbox_core::projections_conformance!(async || Arc::new(MemoryStores::new(PLENTY)));
+chatterbox_core::conversation_lists_conformance!(async || Arc::new(MemoryStores::new(PLENTY)));
+chatterbox_core::message_store_conformance!(async || Arc::new(MemoryStores::new(PLENTY)));
 chatterbox_core::conversation_log_conformance!(async || Arc::new(MemoryLog::new(PLENTY)));
 chatterbox_core::rate_limiter_conformance!(async || Arc::new(MemoryRateLimiter::new(PLENTY)));
 chatterbox_core::presence_conformance!(async || Arc::new(MemoryPresence::new(PLENTY)));

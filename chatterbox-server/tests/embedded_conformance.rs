@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::{
-    BlockStore, ConversationLog, ConversationStore, SessionStore, UserStore,
+    BlockStore, ConversationLog, ConversationStore, SessionStore, Stores, UserStore,
 };
 use chatterbox_server::adapters::embedded::EmbeddedStore;
 use tempfile::TempDir;
@@ -47,6 +47,28 @@ fn blocks() -> InTempDir<dyn BlockStore> {
     open(|store| store.stores().blocks)
 }
 
+struct StoresInTempDir {
+    stores: Stores,
+    _dir: TempDir,
+}
+
+impl Deref for StoresInTempDir {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.stores
+    }
+}
+
+fn stores() -> StoresInTempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    StoresInTempDir {
+        stores: store.stores(),
+        _dir: dir,
+    }
+}
+
 fn conversations() -> InTempDir<dyn ConversationStore> {
     open(|store| store.stores().conversations)
 }
@@ -63,5 +85,9 @@ chatterbox_core::user_store_conformance!(async || users());
 chatterbox_core::session_store_conformance!(async || sessions());
 chatterbox_core::block_store_conformance!(async || blocks());
 chatterbox_core::conversation_store_conformance!(async || conversations());
+chatterbox_core::private_conversations_conformance!(async || stores());
+chatterbox_core::projections_conformance!(async || stores());
+chatterbox_core::conversation_lists_conformance!(async || stores());
+chatterbox_core::message_store_conformance!(async || stores());
 chatterbox_core::conversation_log_conformance!(async || log());
 chatterbox_core::queue_conformance!(async || queue());

@@ -1,4 +1,5 @@
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Bound;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
@@ -119,6 +120,10 @@ impl Rows {
     }
 }
 
+fn above(after: Seq) -> (Bound<Seq>, Bound<Seq>) {
+    (Bound::Excluded(after), Bound::Unbounded)
+}
+
 #[async_trait]
 impl MessageStore for MemoryMessages {
     async fn states(
@@ -140,7 +145,7 @@ impl MessageStore for MemoryMessages {
     ) -> Result<Vec<Seq>, StoreError> {
         let rows = lock(&self.rows);
         let replies = rows.replies.get(&(conversation, to)).into_iter();
-        let behind = replies.flat_map(|replies| replies.range(after.next()..));
+        let behind = replies.flat_map(|replies| replies.range(above(after)));
         Ok(behind.take(limit).copied().collect())
     }
 
@@ -154,7 +159,7 @@ impl MessageStore for MemoryMessages {
         let count = rows
             .deleted
             .get(&conversation)
-            .map_or(0, |deleted| deleted.range(after.next()..).count());
+            .map_or(0, |deleted| deleted.range(above(after)).count());
         Ok(u32::try_from(count).unwrap_or(u32::MAX).min(most))
     }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::clock::Timestamp;
 use crate::domain::change::SettingsChange;
-use crate::domain::conversation::{NewRoom, RoomName};
+use crate::domain::conversation::{History, NewGroup, NewRoom, RoomName, Visibility};
 use crate::domain::entry::{ClientMessageId, EntryKind, MessageBody};
 use crate::domain::session::Session;
 use crate::domain::user::{Email, NewUser, PasswordHash, Username};
@@ -72,6 +72,21 @@ pub fn new_room(ids: &dyn IdSource, name: &str, creator: Option<UserId>) -> NewR
         name: room_name(name),
         description: None,
         creator,
+        created_at: now(),
+    }
+}
+
+/// A group of its creator alone.
+pub fn new_group(ids: &dyn IdSource, creator: UserId) -> NewGroup {
+    NewGroup {
+        id: ConversationId::new(ids),
+        title: "Team".to_owned(),
+        description: None,
+        visibility: Visibility::Private,
+        history: History::All,
+        creator,
+        members: Vec::new(),
+        idempotency_key: None,
         created_at: now(),
     }
 }

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use super::chat::{delete_of, edit_of, reaction_to};
 use super::{Port, at_once, count, log_model};
-use crate::domain::change::SettingsChange;
+use crate::domain::change::{Change, Join, RoleChange, SettingsChange};
+use crate::domain::conversation::Role;
 use crate::domain::entry::{Entry, EntryKind, MessageBody, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
@@ -39,6 +41,8 @@ macro_rules! conversation_log_conformance {
                 of_twenty_racing_sends_with_one_key_one_is_stored,
                 racing_attempts_of_one_entry_store_it_once,
                 pages_are_read_in_both_directions,
+                history_has_messages_and_what_governs,
+                entries_are_read_by_their_numbers,
                 conversations_are_apart,
                 several_are_found_by_id,
                 heads_come_in_the_order_they_were_asked_for,
@@ -608,6 +612,107 @@ where
         let page = log.read_before(here, before.map(Seq), limit).await.unwrap();
         assert_eq!(seqs(page), expected, "{limit} before {before:?}");
     }
+}
+
+/// S-070: edits, deletions and reactions are no items of their own, and pages are full all the same.
+pub async fn history_has_messages_and_what_governs<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: ConversationLog>,
+{
+    let log = make().await;
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let said = add(&log, here, vec![message(&ids, ann, "{\"kind\":\"edit\"}")])
+        .await
+        .remove(0);
+    let react = |change| reaction_to(&said, "👍", change);
+    // Of these, 1, 4, 6, 9 and 12 are shown.
+    for kind in [
+        edit_of(&said, "two"),
+        react(Change::Added),
+        settings(&ids, ann, "four").kind,
+        react(Change::Removed),
+        message(&ids, ann, "six").kind,
+        edit_of(&said, "seven"),
+        react(Change::Added),
+        EntryKind::Role(RoleChange {
+            user: ann,
+            role: Role::Admin,
+            previous: Role::Member,
+        }),
+        delete_of(&said),
+        react(Change::Removed),
+        EntryKind::Join(Join {
+            user: ann,
+            role: Role::Member,
+        }),
+        edit_of(&said, "thirteen"),
+    ] {
+        let new = NewEntry {
+            kind,
+            ..message(&ids, ann, "")
+        };
+        add(&log, here, vec![new]).await;
+    }
+    for (after, limit, expected) in [
+        (0, 100, &[1, 4, 6, 9, 12][..]),
+        (0, 2, &[1, 4]),
+        (1, 2, &[4, 6]),
+        (4, 2, &[6, 9]),
+        (5, 1, &[6]),
+        (9, 9, &[12]),
+        (12, 9, &[]),
+        (u32::MAX, 9, &[]),
+    ] {
+        let page = log.history_after(here, Seq(after), limit).await.unwrap();
+        let found: Vec<u32> = page.iter().map(|entry| entry.seq.0).collect();
+        assert_eq!(found, expected, "{limit} after {after}");
+    }
+    for (before, limit, expected) in [
+        (None, 100, &[1, 4, 6, 9, 12][..]),
+        (None, 1, &[12]),
+        (Some(12), 2, &[6, 9]),
+        (Some(9), 2, &[4, 6]),
+        (Some(4), 2, &[1]),
+        (Some(1), 2, &[]),
+        (Some(u32::MAX), 3, &[6, 9, 12]),
+    ] {
+        let page = log.history_before(here, before.map(Seq), limit).await.unwrap();
+        let found: Vec<u32> = page.iter().map(|entry| entry.seq.0).collect();
+        assert_eq!(found, expected, "{limit} before {before:?}");
+    }
+    let nowhere = ConversationId::new(&ids);
+    assert_eq!(log.history_after(nowhere, Seq::ZERO, 9).await.unwrap(), []);
+    assert_eq!(log.history_before(nowhere, None, 9).await.unwrap(), []);
+}
+
+/// In order of seq, each once, those that exist.
+pub async fn entries_are_read_by_their_numbers<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: ConversationLog>,
+{
+    let log = make().await;
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    for conversation in [ConversationId::new(&ids), here, ConversationId::new(&ids)] {
+        let batch = (0..100).map(|_| message(&ids, ann, "hi")).collect();
+        add(&log, conversation, batch).await;
+    }
+    let stored = whole(&log, here).await;
+    for (asked, expected) in [
+        (vec![7], vec![7]),
+        (vec![9, 3, 100, 3], vec![3, 9, 100]),
+        (vec![0, 1, 101, u32::MAX], vec![1]),
+        (vec![], vec![]),
+        ((1..=1_000).rev().collect(), (1..=100).collect::<Vec<usize>>()),
+    ] {
+        let asked: Vec<Seq> = asked.into_iter().map(Seq).collect();
+        let found = log.read_at(here, &asked).await.unwrap();
+        let expected: Vec<Entry> = expected.iter().map(|seq| stored[seq - 1].clone()).collect();
+        assert_eq!(found, expected, "{asked:?}");
+    }
+    let nowhere = ConversationId::new(&ids);
+    assert_eq!(log.read_at(nowhere, &[Seq(1)]).await.unwrap(), []);
 }
 
 /// Entries of one are not seen from another, and neighbours don't leak into pages.

@@ -7,14 +7,20 @@
 //! ```
 //!
 //! What the closure gives is anything that points to the port (an `Arc`, a `Box`, or a guard of your own that cleans
-//! up when it is dropped), freshly made and empty. A bug found in one adapter becomes a behaviour here.
+//! up when it is dropped), freshly made and empty; where ports work together (rows of conversations follow their
+//! logs), to the [`Stores`](crate::ports::storage::Stores) of a backend. A bug found in one adapter becomes a behaviour here.
 
 pub mod block_store;
 pub mod bus;
+mod chat;
+pub mod conversation_lists;
 pub mod conversation_log;
 pub mod conversation_store;
 pub mod log_model;
+pub mod message_store;
 pub mod presence;
+pub mod private_conversations;
+pub mod projections;
 pub mod queue;
 pub mod rate_limiter;
 pub mod session_store;
@@ -91,9 +97,13 @@ mod tests {
         for (suite, source) in [
             ("block_store", include_str!("block_store.rs")),
             ("bus", include_str!("bus.rs")),
+            ("conversation_lists", include_str!("conversation_lists.rs")),
             ("conversation_log", include_str!("conversation_log.rs")),
             ("conversation_store", include_str!("conversation_store.rs")),
+            ("message_store", include_str!("message_store.rs")),
             ("presence", include_str!("presence.rs")),
+            ("private_conversations", include_str!("private_conversations.rs")),
+            ("projections", include_str!("projections.rs")),
             ("queue", include_str!("queue.rs")),
             ("rate_limiter", include_str!("rate_limiter.rs")),
             ("session_store", include_str!("session_store.rs")),

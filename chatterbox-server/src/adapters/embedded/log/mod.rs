@@ -319,7 +319,8 @@ impl ConversationLog for EmbeddedLog {
     async fn read_at(&self, conversation: ConversationId, seqs: &[Seq]) -> Result<Vec<Entry>, StoreError> {
         let mut seqs: BTreeSet<Seq> = seqs.iter().copied().collect();
         let unsettled = self.0.unsettled.committed(|view| view.among(conversation, &seqs));
-        let _of_memory = seqs.split_off(&unsettled.last_settled().next());
+        let last_settled = unsettled.last_settled();
+        seqs.retain(|seq| *seq <= last_settled);
         if seqs.is_empty() {
             return Ok(unsettled.entries().collect());
         }
