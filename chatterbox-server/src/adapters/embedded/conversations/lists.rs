@@ -14,7 +14,52 @@ use crate::adapters::embedded::log::{self, entry_columns, shown};
 use crate::adapters::embedded::{in_json, sql_limit};
 
 /// The members that a glance names.
-const MEMBERS_NAMED: &str = "10";
+const MEMBERS_NAMED: i64 = 10;
+
+pub(super) const IDS: &str = "SELECT conversation FROM members WHERE user = ?1 AND left_seq IS NULL LIMIT ?2";
+
+pub(super) const OVERVIEW: &str = concat!(
+    "SELECT ",
+    conversation_columns!(),
+    ", ",
+    member_columns!(),
+    ", c.projected, e.key & 0xFFFFFFFF, e.ordinal, e.gov, e.created_at
+             FROM json_each(?2) asked
+                 CROSS JOIN members m ON m.user = ?1 AND m.conversation = unhex(asked.value)
+                 CROSS JOIN conversations c ON c.id = m.conversation
+                 LEFT JOIN logs l ON l.conversation = c.id
+                 LEFT JOIN entries e ON e.key = (
+                     SELECT max(key) FROM entries
+                     WHERE key > l.number << 32 AND key <= (l.number << 32) + 0xFFFFFFFF
+                 )
+             WHERE m.left_seq IS NULL"
+);
+
+pub(super) const GLANCES: &str = concat!(
+    "SELECT c.id, c.members,
+                 (SELECT count(*) FROM deleted d WHERE d.key > (l.number << 32) + ifnull(m.read_seq, 0)
+                      AND d.key <= (l.number << 32) + 0xFFFFFFFF), ",
+    entry_columns!(),
+    " FROM json_each(?2) asked CROSS JOIN conversations c ON c.id = unhex(asked.value)
+                 LEFT JOIN members m ON m.user = ?1 AND m.conversation = c.id
+                 LEFT JOIN logs l ON l.conversation = c.id
+                 LEFT JOIN entries e ON e.key = (
+                     SELECT e.key FROM entries e
+                     WHERE e.key > l.number << 32 AND e.key <= (l.number << 32) + 0xFFFFFFFF AND ",
+    shown!(),
+    " ORDER BY e.key DESC LIMIT 1)"
+);
+
+pub(super) const FIRST_MEMBERS: &str = concat!(
+    "SELECT ",
+    member_columns!(),
+    " FROM json_each(?1) asked CROSS JOIN members m
+          WHERE m.conversation = unhex(asked.value) AND m.user IN (
+              SELECT user FROM members
+              WHERE conversation = unhex(asked.value) AND left_seq IS NULL ORDER BY user LIMIT ?2
+          )
+          ORDER BY asked.key, m.user"
+);
 
 /// What the user is a member of.
 pub(super) fn ids(
@@ -23,7 +68,7 @@ pub(super) fn ids(
     limit: usize,
 ) -> rusqlite::Result<Vec<ConversationId>> {
     connection
-        .prepare_cached("SELECT conversation FROM members WHERE user = ?1 AND left_seq IS NULL LIMIT ?2")?
+        .prepare_cached(IDS)?
         .query_map(params![user.as_bytes(), sql_limit(limit)], |row| {
             Ok(ConversationId::from_bytes(row.get(0)?))
         })?
@@ -38,22 +83,7 @@ pub(super) fn overview(
     unsettled: &HashMap<ConversationId, Head>,
 ) -> rusqlite::Result<Vec<Overview>> {
     connection
-        .prepare_cached(concat!(
-            "SELECT ",
-            conversation_columns!(),
-            ", ",
-            member_columns!(),
-            ", c.projected, e.key & 0xFFFFFFFF, e.ordinal, e.gov, e.created_at
-             FROM json_each(?2) asked
-                 CROSS JOIN members m ON m.user = ?1 AND m.conversation = unhex(asked.value)
-                 CROSS JOIN conversations c ON c.id = m.conversation
-                 LEFT JOIN logs l ON l.conversation = c.id
-                 LEFT JOIN entries e ON e.key = (
-                     SELECT max(key) FROM entries
-                     WHERE key > l.number << 32 AND key <= (l.number << 32) + 0xFFFFFFFF
-                 )
-             WHERE m.left_seq IS NULL"
-        ))?
+        .prepare_cached(OVERVIEW)?
         .query_map(params![user.as_bytes(), in_json(ids)], |row| {
             let conversation = rows::conversation(row, 0)?;
             let projected = CONVERSATION_COLUMNS + MEMBER_COLUMNS;
@@ -82,20 +112,7 @@ pub(super) fn glances(
     let asked = in_json(ids);
     let mut members = first_members(connection, &asked)?;
     let found: HashMap<ConversationId, Glance> = connection
-        .prepare_cached(concat!(
-            "SELECT c.id, c.members,
-                 (SELECT count(*) FROM deleted d WHERE d.key > (l.number << 32) + ifnull(m.read_seq, 0)
-                      AND d.key <= (l.number << 32) + 0xFFFFFFFF), ",
-            entry_columns!(),
-            " FROM json_each(?2) asked CROSS JOIN conversations c ON c.id = unhex(asked.value)
-                 LEFT JOIN members m ON m.user = ?1 AND m.conversation = c.id
-                 LEFT JOIN logs l ON l.conversation = c.id
-                 LEFT JOIN entries e ON e.key = (
-                     SELECT e.key FROM entries e
-                     WHERE e.key > l.number << 32 AND e.key <= (l.number << 32) + 0xFFFFFFFF AND ",
-            shown!(),
-            " ORDER BY e.key DESC LIMIT 1)"
-        ))?
+        .prepare_cached(GLANCES)?
         .query_map(params![user.as_bytes(), asked], |row| {
             let conversation = ConversationId::from_bytes(row.get(0)?);
             let settled = row.get::<_, Option<u32>>(3)?.map(Seq);
@@ -130,17 +147,8 @@ fn first_members(
     asked: &str,
 ) -> rusqlite::Result<HashMap<ConversationId, Vec<Member>>> {
     let mut members: HashMap<ConversationId, Vec<Member>> = HashMap::new();
-    let mut query = connection.prepare_cached(concat!(
-        "SELECT ",
-        member_columns!(),
-        " FROM json_each(?1) asked CROSS JOIN members m
-          WHERE m.conversation = unhex(asked.value) AND m.user IN (
-              SELECT user FROM members
-              WHERE conversation = unhex(asked.value) AND left_seq IS NULL ORDER BY user LIMIT ?2
-          )
-          ORDER BY asked.key, m.user"
-    ))?;
-    let found = query.query_map([asked, MEMBERS_NAMED], |row| rows::member(row, 0))?;
+    let mut query = connection.prepare_cached(FIRST_MEMBERS)?;
+    let found = query.query_map(params![asked, MEMBERS_NAMED], |row| rows::member(row, 0))?;
     for member in found {
         let member = member?;
         members.entry(member.conversation).or_default().push(member);

@@ -15,6 +15,9 @@ mod project;
 mod rooms;
 mod rows;
 
+#[cfg(test)]
+mod tests;
+
 use async_trait::async_trait;
 use chatterbox_core::clock::Timestamp;
 use chatterbox_core::domain::conversation::{

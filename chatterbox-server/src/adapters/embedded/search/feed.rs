@@ -43,6 +43,13 @@ pub(in super::super) struct News {
     is_incomplete: AtomicBool,
 }
 
+impl News {
+    /// Whether not all is known since the last time this was asked.
+    pub(super) fn take_incomplete(&self) -> bool {
+        self.is_incomplete.swap(false, Ordering::Relaxed)
+    }
+}
+
 /// The logs that may have entries which aren't in the table, as the writer knows them.
 pub(in super::super) struct Unfed {
     logs: BTreeSet<ConversationId>,
@@ -139,7 +146,7 @@ impl FeederThread {
 
     /// Feeds a slice, if there is something; until when to wait then.
     fn turn(&self, ended: &mpsc::Receiver<()>) -> Result<Duration, StoreError> {
-        if self.news.is_incomplete.swap(false, Ordering::Relaxed) {
+        if self.news.take_incomplete() {
             self.look_at_all(ended)?;
         }
         if !self.news.has_some.load(Ordering::Relaxed) {
@@ -180,15 +187,15 @@ impl FeederThread {
 }
 
 /// A log that was looked at.
-struct Log {
+pub(super) struct Log {
     number: u32,
     conversation: ConversationId,
     /// Whether it has settled entries that aren't in the table.
-    is_behind: bool,
+    pub(super) is_behind: bool,
 }
 
 /// The next logs in order of their numbers.
-fn logs_above(connection: &Connection, after: u32) -> rusqlite::Result<Vec<Log>> {
+pub(super) fn logs_above(connection: &Connection, after: u32) -> rusqlite::Result<Vec<Log>> {
     connection
         .prepare_cached(
             "SELECT l.number, l.conversation, ifnull(
@@ -207,7 +214,7 @@ fn logs_above(connection: &Connection, after: u32) -> rusqlite::Result<Vec<Log>>
 }
 
 /// Settles some entries and puts a slice of those that have settled into the table; whether nothing is left.
-fn feed(writing: &mut Writing) -> Result<bool, StoreError> {
+pub(super) fn feed(writing: &mut Writing) -> Result<bool, StoreError> {
     let (connection, journal) = (&writing.connection, &mut writing.journal);
     // Where there is always somebody who writes, entries would settle only when there are very many.
     journal.settle_some(connection).map_err(store_error)?;

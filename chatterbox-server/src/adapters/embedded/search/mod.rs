@@ -16,6 +16,9 @@
 mod feed;
 mod find;
 
+#[cfg(test)]
+mod tests;
+
 pub(super) use feed::{Feeder, News, Unfed};
 pub(super) use find::find;
 

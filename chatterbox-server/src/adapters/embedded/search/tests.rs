@@ -1,0 +1,171 @@
+//! What the conformance suite can't ask of every adapter: restarts, failures, and how much is done at a time.
+
+use std::time::Duration;
+
+use chatterbox_core::domain::entry::Seq;
+use chatterbox_core::ids::{ConversationId, EntryId, UserId};
+use chatterbox_core::ports::storage::{Appended, NewEntry, SearchQuery, StoreError, Stores};
+use chatterbox_core::testkit::SeededIds;
+use chatterbox_core::testkit::samples::message;
+use rusqlite::Connection;
+
+use super::feed;
+use crate::adapters::embedded::schema::MIGRATIONS;
+use crate::adapters::embedded::{EmbeddedStore, FILE_NAME};
+
+fn dir() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+fn open_unfed(dir: &tempfile::TempDir) -> EmbeddedStore {
+    let (store, _) = EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS).unwrap();
+    store
+}
+
+async fn say(stores: &Stores, here: ConversationId, said: Vec<NewEntry>) {
+    let head = stores.log.head(here).await.unwrap();
+    let answer = stores.log.append(here, head.seq, said).await.unwrap();
+    assert!(matches!(answer, Appended::At(_)), "{answer:?}");
+}
+
+async fn found(stores: &Stores, here: ConversationId, term: &str) -> Vec<EntryId> {
+    let query = SearchQuery {
+        within: vec![(here, Seq::ZERO)],
+        terms: vec![term.to_owned()],
+        from: None,
+        has_link: false,
+        before: None,
+        limit: 101,
+    };
+    let found = stores.messages.search(query).await.unwrap();
+    found.iter().map(|entry| entry.id).collect()
+}
+
+/// Feeds slices until nothing is left; how many there were.
+async fn feed_all(store: &EmbeddedStore) -> usize {
+    let mut slices = 1;
+    while !store.writer.write(feed::feed).await.unwrap() {
+        slices += 1;
+    }
+    slices
+}
+
+#[tokio::test]
+async fn what_an_earlier_process_left_is_found_after_opening() {
+    let dir = dir();
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let said = message(&ids, ann, "left behind");
+    let store = open_unfed(&dir);
+    say(&store.stores(), here, vec![said.clone()]).await;
+    store.close().await;
+    drop(store);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    // Nothing tells when it is done.
+    for _ in 0..400 {
+        if found(&store.stores(), here, "behind").await == [said.id] {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it is never found");
+}
+
+#[tokio::test]
+async fn messages_are_fed_in_slices_each_once() {
+    let dir = dir();
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let conversations = [ConversationId::new(&ids), ConversationId::new(&ids)];
+    let store = open_unfed(&dir);
+    let stores = store.stores();
+    for _ in 0..2 {
+        for here in conversations {
+            let said = (0..100).map(|_| message(&ids, ann, "tea")).collect();
+            say(&stores, here, said).await;
+        }
+        assert!((2..9).contains(&feed_all(&store).await));
+        assert_eq!(feed_all(&store).await, 1, "nothing is left");
+    }
+    // Long ones count for more.
+    let long = "tea ".repeat(1_000);
+    let said = (0..100).map(|_| message(&ids, ann, &long)).collect();
+    say(&stores, conversations[0], said).await;
+    assert!(feed_all(&store).await > 4);
+    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    let rows: u32 = connection
+        .query_row("SELECT count(*) FROM search_docsize", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(rows, 500);
+}
+
+#[tokio::test]
+async fn what_a_failed_transaction_took_back_is_fed_again() {
+    let dir = dir();
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let (store, news) = EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS).unwrap();
+    let stores = store.stores();
+    let said = message(&ids, ann, "tea");
+    say(&stores, here, vec![said.clone()]).await;
+    assert!(
+        news.take_incomplete(),
+        "an earlier process may have left something"
+    );
+    let failed: Result<(), StoreError> = store
+        .writer
+        .write(|writing| {
+            assert!(feed::feed(writing)?);
+            Err(StoreError::Full)
+        })
+        .await;
+    assert!(failed.is_err());
+    assert_eq!(found(&stores, here, "tea").await, []);
+    assert!(news.take_incomplete());
+    assert!(!news.take_incomplete());
+    // Which a look at all logs finds out, once it has settled.
+    feed_all(&store).await;
+    store.close().await;
+    drop((stores, store));
+    let store = open_unfed(&dir);
+    let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    let logs = feed::logs_above(&connection, 0).unwrap();
+    let is_behind: Vec<bool> = logs.iter().map(|log| log.is_behind).collect();
+    let is_found = found(&store.stores(), here, "tea").await == [said.id];
+    assert_eq!(is_behind, [!is_found]);
+}
+
+/// Newer ids may stand before older ones in a log, by as much as is sent at once.
+#[tokio::test]
+async fn pages_miss_nothing_where_ids_are_out_of_order() {
+    let dir = dir();
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let store = open_unfed(&dir);
+    let stores = store.stores();
+    let mut said: Vec<NewEntry> = (0..200).map(|_| message(&ids, ann, "tea")).collect();
+    let mut expected: Vec<EntryId> = said.iter().map(|new| new.id).rev().collect();
+    for batch in said.chunks_mut(30) {
+        batch.reverse();
+        say(&stores, here, batch.to_vec()).await;
+    }
+    feed_all(&store).await;
+    let mut all: Vec<EntryId> = Vec::new();
+    loop {
+        let query = SearchQuery {
+            within: vec![(here, Seq::ZERO)],
+            terms: vec!["tea".to_owned()],
+            from: None,
+            has_link: false,
+            before: all.last().copied(),
+            limit: 7,
+        };
+        let page = stores.messages.search(query).await.unwrap();
+        if page.is_empty() {
+            break;
+        }
+        all.extend(page.iter().map(|entry| entry.id));
+    }
+    expected.sort_unstable_by(|one, other| other.cmp(one));
+    assert_eq!(all, expected);
+}
