@@ -3,7 +3,7 @@
 //! Rules are decided on this and nothing else, so they hold whatever comes between (DESIGN.md section 4). What an
 //! entry changed is also what the stored rows have to learn.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, btree_map};
 
 use super::change::{Ban, Change, Join, Leave, RoleChange, SettingsChange};
 use super::conversation::{Conversation, Kind, Role};
@@ -124,8 +124,8 @@ impl Standing {
     }
 
     fn join(&mut self, user: UserId, role: Role, joined_seq: Seq, changes: &mut Vec<MemberChange>) {
-        if !self.members.contains_key(&user) {
-            self.members.insert(user, Seat { role, joined_seq });
+        if let btree_map::Entry::Vacant(seat) = self.members.entry(user) {
+            seat.insert(Seat { role, joined_seq });
             changes.push(MemberChange::Joined(user, role));
         }
     }

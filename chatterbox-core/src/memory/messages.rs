@@ -29,7 +29,7 @@ struct Rows {
     deleted: HashMap<ConversationId, BTreeSet<Seq>>,
     replies: HashMap<(ConversationId, EntryId), BTreeSet<Seq>>,
     hidden: HashMap<UserId, Vec<HiddenMessage>>,
-    hidden_rows: usize,
+    hidden_in_all: usize,
 }
 
 impl MemoryMessages {
@@ -176,11 +176,11 @@ impl MessageStore for MemoryMessages {
             return Ok(false);
         }
         hidden.push(message);
-        if rows.hidden_rows >= self.entries {
+        if rows.hidden_in_all >= self.entries {
             rows.hidden.entry(user).or_default().pop();
             return Err(StoreError::Full);
         }
-        rows.hidden_rows += 1;
+        rows.hidden_in_all += 1;
         Ok(true)
     }
 

@@ -178,13 +178,11 @@ impl ConversationStore for MemoryConversations {
 
     async fn claim_room_name(&self, name: &RoomName, room: ConversationId) -> Result<bool, StoreError> {
         let mut rows = lock(&self.rows);
-        match rows.room_by_name(name) {
-            Some(holder) => Ok(holder.id == room),
-            None => {
-                rows.claim_name(name.clone(), room);
-                Ok(true)
-            }
+        if let Some(holder) = rows.room_by_name(name) {
+            return Ok(holder.id == room);
         }
+        rows.claim_name(name.clone(), room);
+        Ok(true)
     }
 
     async fn rooms(

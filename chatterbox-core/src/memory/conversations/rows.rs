@@ -24,7 +24,7 @@ pub(super) struct Rows {
     keys: HashMap<Key, ConversationId>,
     /// Where a user has a row.
     of_user: HashMap<UserId, BTreeSet<ConversationId>>,
-    member_rows: usize,
+    memberships_kept: usize,
     invites: HashMap<[u8; 32], Invite>,
 }
 
@@ -61,14 +61,14 @@ impl Rows {
             pairs: HashMap::new(),
             keys: HashMap::new(),
             of_user: HashMap::new(),
-            member_rows: 0,
+            memberships_kept: 0,
             invites: HashMap::new(),
         }
     }
 
     /// Whether `more` rows fit.
     pub(super) fn room_for(&self, more: usize) -> Result<(), StoreError> {
-        if self.by_id.len() + self.member_rows + self.invites.len() + more > self.entries {
+        if self.by_id.len() + self.memberships_kept + self.invites.len() + more > self.entries {
             return Err(StoreError::Full);
         }
         Ok(())
@@ -261,7 +261,7 @@ impl Rows {
             return;
         };
         if row.members.insert(user, member).is_none() {
-            self.member_rows += 1;
+            self.memberships_kept += 1;
             self.of_user.entry(user).or_default().insert(id);
         }
     }
@@ -271,7 +271,7 @@ impl Rows {
         let row = self.by_id.get_mut(&id);
         let was_there = row.is_some_and(|row| row.members.remove(&user).is_some());
         if was_there {
-            self.member_rows -= 1;
+            self.memberships_kept -= 1;
             if let Some(conversations) = self.of_user.get_mut(&user) {
                 conversations.remove(&id);
             }

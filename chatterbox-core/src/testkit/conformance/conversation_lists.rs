@@ -60,7 +60,9 @@ where
     found.sort_by_key(|overview| overview.conversation.id);
     let mut expected = Vec::new();
     for here in [direct, group, archived, room] {
+        let (_, projected) = store.standing(here).await.unwrap().unwrap();
         expected.push(Overview {
+            projected,
             conversation: store.get(here).await.unwrap().unwrap(),
             member: chat.member(here, ann).await,
             head: chat.stores.log.head(here).await.unwrap(),
@@ -69,6 +71,8 @@ where
     expected.sort_by_key(|overview| overview.conversation.id);
     assert_eq!(found, expected);
     assert!(found.iter().any(|overview| overview.conversation.archived));
+    let is_behind = |overview: &&Overview| overview.projected < overview.head.seq;
+    assert_eq!(found.iter().filter(is_behind).count(), 1);
     assert!(found.iter().any(|overview| overview.head.ordinal == 3));
     assert!(found.iter().any(|overview| overview.head == Head::EMPTY));
     assert_eq!(store.overview(chat.user(), 100).await.unwrap(), []);
@@ -186,7 +190,7 @@ where
         let here = if index % 10 == 3 {
             ConversationId::new(&chat.ids)
         } else {
-            chat.group(&[ann, bob][..1 + index as usize % 2]).await
+            chat.group(&[ann, bob][..=index as usize % 2]).await
         };
         let exists = chat.stores.conversations.get(here).await.unwrap().is_some();
         let last = match index % 3 {

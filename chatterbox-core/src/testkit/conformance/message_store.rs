@@ -27,12 +27,14 @@ macro_rules! message_store_conformance {
             $make,
             [
                 the_newest_text_of_a_message_is_told,
+                states_of_several_conversations_are_told_at_once,
                 reactions_are_kept_in_order,
                 a_deleted_message_is_redacted_with_its_edits,
                 random_changes_leave_what_the_log_says,
                 deleted_messages_are_counted_above_a_number,
                 answers_are_listed_in_order,
                 a_message_is_hidden_once_and_for_one_user,
+                what_is_hidden_of_several_conversations_is_told_at_once,
                 so_many_messages_are_hidden_and_no_more,
                 what_was_hidden_since_is_told_in_order,
                 messages_are_found_by_their_words,
@@ -93,6 +95,31 @@ where
     assert_eq!(chat.states(ConversationId::new(&chat.ids), &[&one]).await, []);
     // The entry itself never changes.
     assert_eq!(chat.entry(&one).await, one);
+}
+
+/// S-062: of one message each.
+pub async fn states_of_several_conversations_are_told_at_once<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target = Stores>,
+{
+    let chat = Chat::new(make).await;
+    let ann = chat.user();
+    let (mut asked, mut expected) = (vec![(ConversationId::new(&chat.ids), Seq(1))], Vec::new());
+    for index in 0..6 {
+        let here = chat.group(&[ann]).await;
+        let said = chat.say(here, ann, "hi").await;
+        if index % 2 == 0 {
+            chat.react(ann, &said, "🎉", Change::Added).await;
+            chat.edit(&said, &format!("text {index}")).await;
+            chat.project(here).await;
+            expected.push((here, chat.states(here, &[&said]).await.remove(0).1));
+        }
+        asked.push((here, said.seq));
+    }
+    let mut found = chat.stores.messages.states_across(&asked).await.unwrap();
+    found.sort_by_key(|(here, _)| *here);
+    assert_eq!(found, expected);
+    assert_eq!(chat.stores.messages.states_across(&[]).await.unwrap(), []);
 }
 
 /// S-132: of emoji by the first reaction with each, of users by their own; twice is once.
@@ -377,6 +404,32 @@ where
     assert_eq!(store.hidden_among(ann, here, &[said[0].seq]).await.unwrap(), []);
     let since = store.hidden_since(ann, in_secs(0), 9).await.unwrap();
     assert_eq!(since, [hidden(&said[1], 5)]);
+}
+
+/// S-062: of one message each.
+pub async fn what_is_hidden_of_several_conversations_is_told_at_once<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target = Stores>,
+{
+    let chat = Chat::new(make).await;
+    let store = &chat.stores.messages;
+    let [ann, bob] = chat.users();
+    let (mut asked, mut expected) = (vec![(ConversationId::new(&chat.ids), Seq(1))], Vec::new());
+    for index in 0..6 {
+        let here = chat.group(&[ann, bob]).await;
+        let (first, last) = (chat.say(here, ann, "one").await, chat.say(here, ann, "two").await);
+        store
+            .hide(if index % 2 == 0 { ann } else { bob }, hidden(&last, 1), 9)
+            .await
+            .unwrap();
+        store.hide(ann, hidden(&first, 1), 9).await.unwrap();
+        asked.push((here, last.seq));
+        expected.extend((index % 2 == 0).then_some(here));
+    }
+    let mut found = store.hidden_across(ann, &asked).await.unwrap();
+    found.sort();
+    assert_eq!(found, expected);
+    assert_eq!(store.hidden_across(ann, &[]).await.unwrap(), []);
 }
 
 /// Of one user in one conversation.

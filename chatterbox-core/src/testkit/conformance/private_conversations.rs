@@ -372,9 +372,9 @@ where
         assert!(store.set_notify(here, ann, notify, mute_until).await.unwrap());
         assert!(store.set_hidden(here, ann, hidden_at).await.unwrap());
         let expected = Member {
+            hidden_at,
             notify,
             mute_until,
-            hidden_at,
             ..Member::new(here, ann, Role::Owner, Seq::ZERO, 0)
         };
         assert_eq!(chat.member(here, ann).await, expected);

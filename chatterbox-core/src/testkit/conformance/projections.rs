@@ -244,7 +244,8 @@ where
     let ann = chat.user();
     let here = chat.group(&[ann]).await;
     let mut expected = chat.stores.conversations.get(here).await.unwrap().unwrap();
-    let changes: [(SettingsChange, fn(&mut Conversation)); 5] = [
+    type Change = (SettingsChange, fn(&mut Conversation));
+    let changes: [Change; 5] = [
         (
             SettingsChange {
                 title: Some("New \"title\"".to_owned()),

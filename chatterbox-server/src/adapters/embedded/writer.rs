@@ -413,6 +413,24 @@ fn run_group(writing: &mut Writing, group: &mut [Box<dyn Work>]) -> rusqlite::Re
     Ok(())
 }
 
+/// Does something that may find rows unreadable: that is undone and told by an answer within the answer, and those who
+/// share the transaction don't notice. Entries that are to be settled for it are settled before.
+pub(super) fn alone<T>(
+    connection: &Connection,
+    act: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<Result<T, StoreError>, StoreError> {
+    let run = |statement| execute(connection, statement).map_err(store_error);
+    run("SAVEPOINT alone")?;
+    let done = act();
+    match &done {
+        Ok(_) => {}
+        Err(StoreError::Corrupt(_)) => run("ROLLBACK TO alone")?,
+        Err(StoreError::Unavailable(_) | StoreError::Full) => return done.map(Ok),
+    }
+    run("RELEASE alone")?;
+    Ok(done)
+}
+
 fn execute(connection: &Connection, statement: &str) -> rusqlite::Result<()> {
     connection.prepare_cached(statement)?.execute([]).map(drop)
 }

@@ -15,7 +15,7 @@ use super::rows::{self, CONVERSATION_COLUMNS, Named as _, conversation_columns};
 use crate::adapters::embedded::error::store_error;
 use crate::adapters::embedded::messages;
 use crate::adapters::embedded::sql_limit;
-use crate::adapters::embedded::writer::Writing;
+use crate::adapters::embedded::writer::{Writing, alone};
 
 pub(super) fn standing(
     connection: &Connection,
@@ -96,27 +96,8 @@ pub(super) fn project(
         writing.settle(id)?;
     }
     let connection = &writing.connection;
-    execute(connection, "SAVEPOINT projection")?;
-    match apply(connection, id, projection) {
-        Ok(()) => {
-            execute(connection, "RELEASE projection")?;
-            Ok(Ok(Projected::Applied))
-        }
-        Err(error @ StoreError::Corrupt(_)) => {
-            execute(connection, "ROLLBACK TO projection")?;
-            execute(connection, "RELEASE projection")?;
-            Ok(Err(error))
-        }
-        Err(error) => Err(error),
-    }
-}
-
-fn execute(connection: &Connection, statement: &str) -> Result<(), StoreError> {
-    connection
-        .prepare_cached(statement)
-        .and_then(|mut statement| statement.execute([]))
-        .map(drop)
-        .map_err(store_error)
+    alone(connection, || apply(connection, id, projection))
+        .map(|applied| applied.map(|()| Projected::Applied))
 }
 
 fn apply(connection: &Connection, id: ConversationId, projection: &Projection) -> Result<(), StoreError> {

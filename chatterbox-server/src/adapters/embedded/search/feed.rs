@@ -17,7 +17,7 @@ use rusqlite::{Connection, params};
 use super::{insert, mark, tokens};
 use crate::adapters::embedded::error::store_error;
 use crate::adapters::embedded::schema::{self, OpenError};
-use crate::adapters::embedded::writer::{Writer, Writing};
+use crate::adapters::embedded::writer::{Writer, Writing, alone};
 use crate::adapters::embedded::{log, messages};
 
 /// A message is found two seconds after its append at the latest, and others may be fed before it.
@@ -156,6 +156,7 @@ impl FeederThread {
             let began = Instant::now();
             Ok((feed(writing)?, began.elapsed()))
         })?;
+        let is_all = is_all?;
         Ok(if is_all { PAUSE } else { took * (SHARE - 1) })
     }
 
@@ -177,7 +178,9 @@ impl FeederThread {
             if !behind.is_empty() {
                 self.writer.write_blocking(move |writing| {
                     let unfed = writing.journal.unfed();
-                    behind.iter().for_each(|conversation| unfed.add(*conversation));
+                    for conversation in behind {
+                        unfed.add(conversation);
+                    }
                     Ok(())
                 })?;
             }
@@ -214,24 +217,39 @@ pub(super) fn logs_above(connection: &Connection, after: u32) -> rusqlite::Resul
 }
 
 /// Settles some entries and puts a slice of those that have settled into the table; whether nothing is left.
-pub(super) fn feed(writing: &mut Writing) -> Result<bool, StoreError> {
+pub(super) fn feed(writing: &mut Writing) -> Result<Result<bool, StoreError>, StoreError> {
     let (connection, journal) = (&writing.connection, &mut writing.journal);
     // Where there is always somebody who writes, entries would settle only when there are very many.
     journal.settle_some(connection).map_err(store_error)?;
+    let mut logs = std::mem::take(&mut journal.unfed().logs);
+    let fed = alone(connection, || {
+        feed_logs(connection, &mut logs).map_err(store_error)
+    })?;
+    let unfed = journal.unfed();
+    if fed.is_err() {
+        unfed.lose();
+        return Ok(fed.map(|()| false));
+    }
+    unfed.logs = logs;
+    let is_all = unfed.logs.is_empty() && journal.is_empty();
+    journal.unfed().news.has_some.store(!is_all, Ordering::Relaxed);
+    Ok(Ok(is_all))
+}
+
+/// Takes logs out that are in the table as a whole, until the slice is full.
+fn feed_logs(connection: &Connection, logs: &mut BTreeSet<ConversationId>) -> rusqlite::Result<()> {
     let mut left = Slice {
         entries: SLICE_ENTRIES,
         bytes: SLICE_BYTES,
     };
     while !left.is_empty()
-        && let Some(conversation) = journal.unfed().logs.first().copied()
+        && let Some(conversation) = logs.first().copied()
     {
-        if feed_log(connection, conversation, &mut left).map_err(store_error)? {
-            journal.unfed().logs.remove(&conversation);
+        if feed_log(connection, conversation, &mut left)? {
+            logs.remove(&conversation);
         }
     }
-    let is_all = journal.is_empty() && journal.unfed().logs.is_empty();
-    journal.unfed().news.has_some.store(!is_all, Ordering::Relaxed);
-    Ok(is_all)
+    Ok(())
 }
 
 /// What still fits.

@@ -44,7 +44,7 @@ async fn found(stores: &Stores, here: ConversationId, term: &str) -> Vec<EntryId
 /// Feeds slices until nothing is left; how many there were.
 async fn feed_all(store: &EmbeddedStore) -> usize {
     let mut slices = 1;
-    while !store.writer.write(feed::feed).await.unwrap() {
+    while !store.writer.write(feed::feed).await.unwrap().unwrap() {
         slices += 1;
     }
     slices
@@ -115,7 +115,7 @@ async fn what_a_failed_transaction_took_back_is_fed_again() {
     let failed: Result<(), StoreError> = store
         .writer
         .write(|writing| {
-            assert!(feed::feed(writing)?);
+            assert!(feed::feed(writing)??);
             Err(StoreError::Full)
         })
         .await;
