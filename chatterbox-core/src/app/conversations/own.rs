@@ -37,9 +37,10 @@ impl UseCase for SetHidden {
         let user = by.actor.user()?.user;
         let id = conversation_id(&self.conversation_id)?;
         member_of(app, id, user).await?;
-        let at = match self.hidden {
-            true => Some(app.stores.log.head(id).await?.ordinal),
-            false => None,
+        let at = if self.hidden {
+            Some(app.stores.log.head(id).await?.ordinal)
+        } else {
+            None
         };
         if !app.stores.conversations.set_hidden(id, user, at).await? {
             return Err(Error::NotFound("conversation"));

@@ -178,7 +178,12 @@ pub(in crate::http) async fn direct(
         user_id: user_id.unwrap_or_default(),
     };
     let opened = state.stack.run_as::<OpenDirect>(user.call(open)).await?;
-    answer(created_or_ok(opened.created), &opened.conversation)
+    let status = if opened.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    answer(status, &opened.conversation)
 }
 
 /// A new group.
@@ -259,7 +264,12 @@ pub(in crate::http) async fn group(
         conversation: created.conversation.view(),
         not_added: &created.not_added,
     };
-    answer(created_or_ok(created.created), &view)
+    let status = if created.created {
+        StatusCode::CREATED
+    } else {
+        StatusCode::OK
+    };
+    answer(status, &view)
 }
 
 /// The header of that name; what it may hold is the use case's affair.
@@ -323,14 +333,6 @@ fn in_path(id: Result<Path<String>, PathRejection>) -> Result<String, Error> {
 fn two_in_path(ids: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Error> {
     ids.map(|Path(ids)| ids)
         .map_err(|_| Error::InvalidId("conversationId"))
-}
-
-fn created_or_ok(created: bool) -> StatusCode {
-    if created {
-        StatusCode::CREATED
-    } else {
-        StatusCode::OK
-    }
 }
 
 fn write_etag(response: &mut Response, conversation: &Conversation) {
