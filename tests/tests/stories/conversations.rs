@@ -67,7 +67,7 @@ async fn a_group_is_managed_by_socket_as_by_rest() {
     let path = format!("/api/conversations/{}", group.as_str().unwrap());
     ann.rest.put(&path, json!({"name": "Without Eve"})).await.ok();
     assert_eq!(
-        bob.hears("conversation-updated").await["changes"]["title"],
+        bob.hears("conversation-updated").await["changes"]["name"],
         "Without Eve"
     );
     eve.does("heartbeat", json!({})).await;
