@@ -176,7 +176,9 @@ pub(super) fn write_body(response: &mut axum::response::Response, request: &Requ
 
 /// Whole seconds, rounded up: a client that waits that long finds what it was promised.
 pub(super) fn seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
+    duration
+        .as_secs()
+        .saturating_add(u64::from(duration.subsec_nanos() > 0))
 }
 
 /// 503 with a body of its own, for probes that read the status alone.

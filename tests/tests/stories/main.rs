@@ -10,6 +10,7 @@ mod conversations;
 mod crowd;
 mod durability;
 mod ledger;
+mod messages;
 mod operator;
 mod process;
 mod rooms;

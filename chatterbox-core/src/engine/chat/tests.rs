@@ -508,3 +508,66 @@ fn replies_are_written_as_clients_read_them() {
     );
     assert_eq!(session.answers(denied), [error]);
 }
+
+#[test]
+fn events_that_are_commands_are_read_as_such() {
+    // S-086, S-088, S-091, S-130, S-131, S-132: what REST can do to messages, a socket can.
+    let id = "0123456789abcdef01234567";
+    for (event, payload, command) in [
+        (
+            "send-message",
+            r#""conversationId":"ID","content":"hi""#,
+            "SendMessage",
+        ),
+        (
+            "send-room-message",
+            r#""roomName":"tea","content":"hi""#,
+            "SendRoomMessage",
+        ),
+        (
+            "edit-message",
+            r#""conversationId":"ID","messageId":"ID","content":"hi""#,
+            "EditMessage",
+        ),
+        (
+            "delete-message",
+            r#""conversationId":"ID","messageId":"ID","scope":"me""#,
+            "DeleteMessage",
+        ),
+        (
+            "add-reaction",
+            r#""conversationId":"ID","messageId":"ID","emoji":"👍""#,
+            "AddReaction",
+        ),
+        (
+            "remove-reaction",
+            r#""conversationId":"ID","messageId":"ID","emoji":"👍""#,
+            "RemoveReaction",
+        ),
+        (
+            "mark-read",
+            r#""conversationId":"ID","messageIds":["ID"]"#,
+            "MarkRead",
+        ),
+    ] {
+        let mut session = Session::member();
+        let payload = payload.replace("ID", id);
+        session.hears(&format!(r#"2["{event}",{{{payload}}}]"#));
+        let begun = session.begins().remove(0);
+        assert!(begun.starts_with(&format!("run Call({command}(")), "{begun}");
+        // Nothing, no object, and a wrong type are refused.
+        for wrong in [
+            "",
+            ",null",
+            ",[]",
+            r#",{"conversationId":{"$gt":""},"roomName":1}"#,
+        ] {
+            session.hears(&format!(r#"21["{event}"{wrong}]"#));
+            let refused = session.begins().remove(0);
+            assert!(
+                refused.starts_with(r#"431[{"ok":false,"error":{"code":"VALIDATION""#),
+                "{refused}"
+            );
+        }
+    }
+}

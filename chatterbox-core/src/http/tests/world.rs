@@ -41,6 +41,7 @@ pub(super) const PASSWORD: &str = "correct horse battery";
 pub(super) struct Options {
     pub(super) api: ApiLimits,
     pub(super) auth: AuthLimits,
+    pub(super) messages: Option<Quota>,
     pub(super) rooms: Option<Quota>,
     pub(super) contacts: Option<Quota>,
     pub(super) quotas: Quotas,
@@ -56,6 +57,7 @@ impl Default for Options {
         Options {
             api: ApiLimits::by(None),
             auth: AuthLimits::off(),
+            messages: None,
             rooms: None,
             contacts: None,
             quotas: Quotas::default(),
@@ -131,7 +133,7 @@ impl World {
         let buckets = Buckets::new(limiter.clone(), limiter);
         let node = NodeId::new(&*ids);
         let user_limits = UserLimits {
-            messages: None,
+            messages: options.messages,
             rooms: options.rooms,
             contacts: options.contacts,
         };

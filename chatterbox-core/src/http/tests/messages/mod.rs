@@ -3,6 +3,7 @@
 
 mod changing;
 mod history;
+mod matrix;
 mod reading;
 mod searching;
 mod writing;

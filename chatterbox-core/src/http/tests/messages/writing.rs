@@ -432,3 +432,58 @@ async fn a_removal_elsewhere_is_believed_in_the_lane_and_soon_in_rooms() {
         (404, "NOT_FOUND")
     );
 }
+
+#[tokio::test]
+async fn s_142_messages_and_their_changes_share_one_bucket_and_a_retry_is_answered_all_the_same() {
+    let messages = Some(crate::ports::rate_limit::Quota {
+        capacity: 4,
+        refill_per_sec: 0.001,
+    });
+    let options = super::Options {
+        messages,
+        ..super::Options::default()
+    };
+    let mut chat = Chat::of(&["ann", "bob"], options).await;
+    chat.id = chat.open_direct("ann", "bob").await;
+    let body = json!({ "content": "a", "clientMessageId": "k" });
+    let first = chat.sends("ann", body.clone()).await;
+    let path = format!("/messages/{}", first.body["id"].as_str().unwrap());
+    let edit = Some(json!({ "content": "b" }));
+    assert_eq!(
+        chat.ask(Method::PATCH, "ann", &path, edit.clone()).await.status,
+        200
+    );
+    let thumb = format!("{path}/reactions/%F0%9F%91%8D");
+    assert_eq!(chat.ask(Method::PUT, "ann", &thumb, None).await.status, 200);
+    let by_socket = json!({ "command": "sendMessage", "conversationId": chat.id, "content": "c" });
+    chat.does("ann", by_socket.clone()).await.unwrap();
+    let before = chat.snapshot().await;
+    for (method, path, body) in [
+        (
+            Method::POST,
+            "/messages".to_owned(),
+            Some(json!({ "content": "d" })),
+        ),
+        (
+            Method::POST,
+            "/messages".to_owned(),
+            Some(json!({ "content": "d", "clientMessageId": "l" })),
+        ),
+        (Method::PATCH, path.clone(), edit),
+        (Method::DELETE, path, None),
+        (Method::PUT, thumb.clone(), None),
+        (Method::DELETE, thumb, None),
+    ] {
+        let answer = chat.ask(method.clone(), "ann", &path, body).await;
+        assert_eq!(answer.refusal(), (429, "RATE_LIMITED"), "{method}");
+        assert_ne!(answer.header("retry-after"), "");
+    }
+    assert_eq!(
+        chat.does("ann", by_socket).await.unwrap_err().code(),
+        "RATE_LIMITED"
+    );
+    let again = chat.sends("ann", body).await;
+    assert_eq!((again.status, &again.body["id"]), (200, &first.body["id"]));
+    chat.unchanged(&before).await;
+    chat.says("bob", "a bucket of his own").await;
+}
