@@ -237,7 +237,7 @@ commands! {
     /// Whom an access token speaks for (S-083).
     VerifyToken: accounts::VerifyToken => accounts::TokenVerified,
     /// Look at the caller's own account (S-056).
-    Me: accounts::Me => accounts::AccountView,
+    Me: accounts::Me => accounts::OwnAccount,
     /// Look at somebody's public profile (S-060).
     GetUser: accounts::GetUser => views::PublicUser,
     /// Change the caller's own account (S-134).

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::app::messages::unread_total;
 use crate::app::{Actor, App, Caller, Error, Outcome, UseCase};
 use crate::auth::Principal;
 use crate::clock::Timestamp;
@@ -69,14 +70,35 @@ impl From<User> for AccountView {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Me {}
 
+/// The caller's account, and how much waits for them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct OwnAccount {
+    /// The account.
+    #[serde(flatten)]
+    pub account: AccountView,
+    /// Messages the caller has not read; of each conversation, more than 1000 count as 1001.
+    pub unread_total: u32,
+}
+
+impl OwnAccount {
+    /// With what waits now.
+    pub(super) async fn of(app: &App, account: AccountView) -> Result<OwnAccount, Error> {
+        Ok(OwnAccount {
+            unread_total: unread_total(app, account.id).await?,
+            account,
+        })
+    }
+}
+
 impl UseCase for Me {
-    type Reply = AccountView;
+    type Reply = OwnAccount;
     const SEVERAL_STEPS: bool = false;
 
-    async fn run(self, app: &App, by: Caller) -> Result<Outcome<AccountView>, Error> {
+    async fn run(self, app: &App, by: Caller) -> Result<Outcome<OwnAccount>, Error> {
         let user = app.stores.users.get(by.actor.user()?.user).await?;
         let user = user.ok_or(Error::Unauthenticated("the account is gone"))?;
-        Ok(Outcome::of(user.into()))
+        OwnAccount::of(app, user.into()).await.map(Outcome::of)
     }
 }
 

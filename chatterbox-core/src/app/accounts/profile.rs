@@ -1,6 +1,6 @@
 use serde::{Deserialize, Serialize};
 
-use super::{AccountView, Fields};
+use super::{AccountView, Fields, OwnAccount};
 use crate::app::{App, Caller, Effect, Error, Outcome, UseCase, UserSignal};
 use crate::domain::profile::display_name;
 use crate::domain::user::{NameChange, ProfileChange};
@@ -22,7 +22,7 @@ pub struct UpdateProfile {
 /// The account as it is now.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
-pub struct ProfileUpdated(pub AccountView);
+pub struct ProfileUpdated(pub OwnAccount);
 
 impl UseCase for UpdateProfile {
     type Reply = ProfileUpdated;
@@ -33,7 +33,8 @@ impl UseCase for UpdateProfile {
         let change = self.change()?;
         let account = app.stores.users.change_profile(user, &change).await?;
         let account = AccountView::from(account.ok_or(Error::Unauthenticated("the account is gone"))?);
-        let outcome = Outcome::of(ProfileUpdated(account.clone()));
+        let own = OwnAccount::of(app, account.clone()).await?;
+        let outcome = Outcome::of(ProfileUpdated(own));
         if change == ProfileChange::default() {
             return Ok(outcome);
         }

@@ -116,7 +116,7 @@ impl UseCase for ListConversations {
 }
 
 /// Everything the user is a member of, with read pointers as they are now.
-async fn rows(app: &App, user: UserId) -> Result<Vec<Row>, Error> {
+pub(in crate::app) async fn rows(app: &App, user: UserId) -> Result<Vec<Row>, Error> {
     let conversations = &app.stores.conversations;
     let mut overview = conversations.overview(user, CONVERSATIONS_LISTED_MAX).await?;
     let ids: Vec<ConversationId> = overview.iter().map(|one| one.conversation.id).collect();

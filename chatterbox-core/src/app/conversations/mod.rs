@@ -22,6 +22,7 @@ pub use bans::{BanMember, Banned, UnbanMember, Unbanned};
 pub use invites::{CreateInvite, InviteCreated, InviteFound, InvitesRevoked, LookAtInvite, RevokeInvites};
 pub use join::{ConversationJoined, JoinConversation};
 pub use leave::{ConversationLeft, LeaveConversation, MemberRemoved, RemoveMember};
+pub(super) use list::rows;
 pub use list::{ConversationList, ListConversations, ListPosition, ListedKind};
 pub use look::{ConversationFound, GetConversation, ListMembers, MemberList};
 pub use members::{AddMembers, Added, MembersAdded, Refused};

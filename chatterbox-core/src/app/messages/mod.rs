@@ -27,6 +27,7 @@ pub use found::{MessageFound, MessagePage};
 pub use history::{ConversationHistory, ConversationPage, GetMessage, Page, Position, RoomHistory};
 pub use ids::IdList;
 pub use react::{AddReaction, ReactionAdded, ReactionRemoved, RemoveReaction};
+pub(super) use read::unread_total;
 pub use read::{MarkRead, ReadMarked};
 pub use readers::{ListReaders, Reader, Readers};
 pub use search::{Hit, MessagesFound, SearchMessages};

@@ -3,6 +3,7 @@ use serde::{Deserialize, Serialize};
 use super::IdList;
 use super::change::message_id;
 use crate::app::access::{Access, conversation_id, member_of};
+use crate::app::conversations::rows;
 use crate::app::{App, Caller, Effect, Error, Outcome, ReadReceipt, Recipients, UseCase};
 use crate::domain::conversation::{Kind, Member};
 use crate::domain::entry::{Entry, Seq};
@@ -96,6 +97,22 @@ async fn unread(app: &App, member: &Member) -> Result<u32, Error> {
         .deleted_above(member.conversation, member.read_seq, above)
         .await?;
     Ok(member.unread(head.ordinal, deleted))
+}
+
+/// Messages that the user has not read, over all conversations (S-056).
+pub(in crate::app) async fn unread_total(app: &App, user: UserId) -> Result<u32, Error> {
+    let mut total = 0_u32;
+    for (conversation, member, head) in rows(app, user).await? {
+        let above = head.ordinal.saturating_sub(member.read_ordinal);
+        if above > 0 {
+            let messages = &app.stores.messages;
+            let deleted = messages
+                .deleted_above(conversation.id, member.read_seq, above)
+                .await?;
+            total = total.saturating_add(member.unread(head.ordinal, deleted));
+        }
+    }
+    Ok(total)
 }
 
 /// How far the caller says to have read.

@@ -103,6 +103,6 @@ pub(super) async fn hiding(app: &App, users: &[UserId]) -> Result<HashSet<UserId
         return Ok(HashSet::new());
     }
     let accounts = app.stores.users.get_many(users).await?;
-    let hiding = accounts.iter().filter(|_| false);
+    let hiding = accounts.iter().filter(|account| !account.settings.read_receipts);
     Ok(hiding.map(|account| account.id).collect())
 }

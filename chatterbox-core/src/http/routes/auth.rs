@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub(in crate::http) use account::{__path_change_password, __path_update, change_password, update};
@@ -18,7 +18,7 @@ pub(in crate::http) use sessions::{
     __path_end, __path_end_others, __path_sessions, end, end_others, sessions,
 };
 
-use crate::app::accounts::{AccountView, LoggedIn, Login, Logout, Me, Refresh, Refreshed, Register, Tokens};
+use crate::app::accounts::{LoggedIn, Login, Logout, Me, OwnAccount, Refresh, Refreshed, Register, Tokens};
 use crate::error::Error;
 use crate::http::auth::{Caller, Identity, User, bearer_token};
 use crate::http::error::{ApiError, ErrorBody};
@@ -226,7 +226,7 @@ fn has_ended(state: &RestState, headers: &HeaderMap) -> bool {
 #[utoipa::path(
     get, path = "/api/auth/me", tag = "auth",
     responses(
-        (status = 200, description = "The account, with an `ETag`", body = AccountView),
+        (status = 200, description = "The account, with an `ETag`", body = OwnAccount),
         (status = 304, description = "As `If-None-Match` has it"),
         (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
     ),
@@ -242,7 +242,7 @@ pub(in crate::http) async fn me(
 }
 
 /// The account, or 304 if the client has it already.
-fn with_etag(account: &AccountView, headers: &HeaderMap) -> Result<Response, ApiError> {
+fn with_etag(account: &impl Serialize, headers: &HeaderMap) -> Result<Response, ApiError> {
     let etag = etag(account)?;
     let known = headers
         .get_all(IF_NONE_MATCH)
@@ -260,7 +260,7 @@ fn with_etag(account: &AccountView, headers: &HeaderMap) -> Result<Response, Api
     Ok(response)
 }
 
-fn etag(account: &AccountView) -> Result<String, Error> {
+fn etag(account: &impl Serialize) -> Result<String, Error> {
     let json = serde_json::to_vec(account).map_err(|error| Error::Internal(Box::new(error)))?;
     let hash = digest::digest(&digest::SHA256, &json);
     Ok(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])))

@@ -7,7 +7,7 @@ use serde::de::value::MapAccessDeserializer;
 use utoipa::ToSchema;
 
 use super::with_etag;
-use crate::app::accounts::{AccountView, ChangePassword, UpdateProfile};
+use crate::app::accounts::{ChangePassword, OwnAccount, UpdateProfile};
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Field, Flag, Problems, Text, Value, given};
@@ -59,7 +59,7 @@ impl Value for SettingsBody {
 #[utoipa::path(
     put, path = "/api/auth/me", tag = "auth", request_body = UpdateBody,
     responses(
-        (status = 200, description = "The account as it is now, with an `ETag`", body = AccountView),
+        (status = 200, description = "The account as it is now, with an `ETag`", body = OwnAccount),
         (status = 400, description = "`VALIDATION`", body = ErrorBody),
         (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
     ),

@@ -333,3 +333,54 @@ async fn more_than_a_thousand_unread_are_counted_as_a_thousand_and_one() {
     let marked = chat.marks("bob", json!({ "upToSeq": 100 })).await.body;
     assert_eq!(marked, json!({ "readSeq": Seq(100), "unreadCount": 1000 }));
 }
+
+#[tokio::test(start_paused = true)]
+async fn s_108_who_hides_receipts_is_seen_by_nobody_and_sees_nobodys() {
+    let chat = Chat::group(&["ann", "bob", "cid"], &[]).await;
+    let message = chat.says("ann", "a").await;
+    let hide = json!({ "command": "updateProfile", "readReceipts": false });
+    chat.does("bob", hide).await.unwrap();
+    let [ann, bob, cid] = [
+        chat.device("ann").await,
+        chat.device("bob").await,
+        chat.device("cid").await,
+    ];
+    chat.marks("bob", json!({})).await;
+    breathe().await;
+    let all = [&ann, &bob, &cid].map(|device| heard(device).len());
+    assert_eq!(all, [0, 1, 0], "only the user's own devices");
+    chat.marks("cid", json!({})).await;
+    breathe().await;
+    let all = [&ann, &bob, &cid].map(|device| heard(device).len());
+    assert_eq!(all, [1, 0, 1], "all but who hides theirs");
+    let path = format!("/messages/{}/readers", message["id"].as_str().unwrap());
+    assert_eq!(chat.get("bob", &path).await.refusal(), (403, "FORBIDDEN"));
+    let readers = chat.get("ann", &path).await.body;
+    assert_eq!(readers["items"].as_array().unwrap().len(), 1);
+    assert_eq!(readers["items"][0]["user"]["username"], "cid");
+}
+
+#[tokio::test]
+async fn s_056_the_account_tells_how_much_is_unread_in_all() {
+    let mut chat = Chat::group(&["ann", "bob"], &[]).await;
+    let deleted = chat.says("ann", "a").await;
+    for text in ["b", "c"] {
+        chat.says("ann", text).await;
+    }
+    chat.ask(
+        Method::DELETE,
+        "ann",
+        &format!("/messages/{}", deleted["id"].as_str().unwrap()),
+        None,
+    )
+    .await;
+    chat.id = chat.open_direct("ann", "bob").await;
+    chat.says("ann", "d").await;
+    for (who, expected) in [("ann", 0), ("bob", 3)] {
+        let me = chat.ask_at(Method::GET, who, "/api/auth/me", None).await.body;
+        assert_eq!(me["unreadTotal"], json!(expected), "{who}");
+    }
+    chat.marks("bob", json!({})).await;
+    let me = chat.ask_at(Method::GET, "bob", "/api/auth/me", None).await.body;
+    assert_eq!(me["unreadTotal"], json!(2));
+}
