@@ -1,5 +1,6 @@
 //! The command stack: everything that stands between a caller and a use case, outermost first.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -65,12 +66,10 @@ impl Stack {
     }
 
     /// Runs one call.
-    pub async fn run(&self, call: Call) -> Result<Reply, Error> {
-        self.service
-            .clone()
-            .oneshot(call)
-            .await
-            .map(|outcome| outcome.reply)
+    pub fn run(&self, call: Call) -> impl Future<Output = Result<Reply, Error>> + Send + use<> {
+        // Boxed where it begins: the futures of callers hold a pointer and are not made larger by what is in here.
+        let answer = Box::pin(self.service.clone().oneshot(call));
+        async move { answer.await.map(|outcome| outcome.reply) }
     }
 
     /// Runs a command for `actor` and gives its own reply.
@@ -79,9 +78,12 @@ impl Stack {
     }
 
     /// Runs a call whose command is a `C`.
-    pub async fn run_as<C: UseCase>(&self, call: Call) -> Result<C::Reply, Error> {
-        let reply = self.run(call).await?;
-        C::Reply::try_from(reply).map_err(|wrong| Error::Internal(Box::new(wrong)))
+    pub fn run_as<C: UseCase>(
+        &self,
+        call: Call,
+    ) -> impl Future<Output = Result<C::Reply, Error>> + Send + use<C> {
+        let answer = self.run(call);
+        async move { C::Reply::try_from(answer.await?).map_err(|wrong| Error::Internal(Box::new(wrong))) }
     }
 }
 
@@ -101,7 +103,6 @@ impl Service<Call> for UseCases {
     }
 
     fn call(&mut self, call: Call) -> CallFuture {
-        let app = self.app.clone();
-        Box::pin(async move { app.decide(call).await })
+        self.app.clone().decide(call)
     }
 }

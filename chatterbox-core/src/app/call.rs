@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -147,6 +148,9 @@ pub struct Caller {
 #[error("the stack answered with the reply of another command")]
 pub struct WrongReply;
 
+/// A use case that runs.
+pub type Deciding = Pin<Box<dyn Future<Output = Result<Outcome<Reply>, Error>> + Send>>;
+
 macro_rules! commands {
     ($($(#[$doc:meta])* $name:ident: $command:ty => $reply:ty,)*) => {
         /// Everything the chat can be asked. Its JSON form is what the control socket speaks:
@@ -212,13 +216,15 @@ macro_rules! commands {
 
         impl App {
             /// Decides a call. The layers of [`crate::stack`] stand around this.
-            pub async fn decide(&self, call: Call) -> Result<Outcome<Reply>, Error> {
+            ///
+            /// Each command has a box of its own size; as one future all would be as large as the largest.
+            pub fn decide(self: Arc<App>, call: Call) -> Deciding {
                 let Call { actor, address, command, turn, denied } = call;
                 let caller = Caller { actor, address, turn, denied };
                 match command {
-                    $(Command::$name(command) => {
-                        command.run(self, caller).await.map(|outcome| outcome.map(Reply::from))
-                    })*
+                    $(Command::$name(command) => Box::pin(async move {
+                        command.run(&self, caller).await.map(|outcome| outcome.map(Reply::from))
+                    }),)*
                 }
             }
         }

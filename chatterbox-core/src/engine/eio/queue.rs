@@ -113,8 +113,8 @@ impl SendQueue {
             bytes += frame.len();
             to.push(frame);
         }
-        // An idle session keeps no buffer.
-        if self.frames.is_empty() && self.frames.capacity() > 4 {
+        // An idle session keeps no buffer: it goes at the first turn that hardly needs it, a ping at the latest.
+        if self.frames.is_empty() && self.frames.capacity() > 4 && to.len() < self.frames.capacity() / 4 {
             self.frames = VecDeque::new();
         }
         std::mem::take(&mut self.front_written)

@@ -12,7 +12,8 @@
 //!
 //! The answers of a group are given by a task of the runtime if there is one ([`Writer::answer_in`]): given from this
 //! thread, each would wake the runtime by a system call, and on a machine of few cores interrupt the thread at the
-//! first; whoever is answered would find itself alone, and its frames would leave alone.
+//! first; whoever is answered would find itself alone, and its frames would leave alone (big rooms: 1.8 times what the
+//! bound costs instead of 1.6).
 
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll, Wake, Waker};
