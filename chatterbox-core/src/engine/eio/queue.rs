@@ -236,6 +236,22 @@ mod tests {
         assert_eq!((taken.len(), queue.bytes()), (1, 12));
     }
 
+    /// DESIGN.md section 5: hold no buffer while idle. Making one for every turn would cost a busy session as much.
+    #[test]
+    fn a_buffer_stays_while_turns_need_it_and_goes_with_the_next_ping() {
+        let limits = QueueLimits::default();
+        let (mut queue, mut taken) = (SendQueue::default(), Vec::new());
+        for (frames, keeps) in [(12, true), (9, true), (1, false), (4, true), (1, true)] {
+            for _ in 0..frames {
+                queue.push(smallvec![frame(1)], limits).unwrap();
+            }
+            taken.clear();
+            queue.take(&mut taken, 64, 1000);
+            assert_eq!(queue.frames.capacity() > 0, keeps, "after {frames}");
+        }
+        assert!(queue.frames.capacity() <= 4);
+    }
+
     #[test]
     fn nothing_enters_a_sealed_queue() {
         let mut queue = SendQueue::default();
