@@ -186,6 +186,26 @@ async fn a_full_disk_is_told_and_loses_nothing_that_was_answered() {
     );
 }
 
+/// A prepared statement is prepared once, whatever values it gets.
+#[test]
+fn statements_keep_their_plan() {
+    let dir = dir();
+    let _store = EmbeddedStore::open(dir.path()).unwrap();
+    let reader = super::schema::open_reader(&dir.path().join(FILE_NAME)).unwrap();
+    let mut statement = reader
+        .prepare("SELECT * FROM members WHERE user = ?1 AND read_seq > ?2 ORDER BY conversation LIMIT ?3")
+        .unwrap();
+    for value in 1..10_u8 {
+        assert!(
+            !statement
+                .exists(rusqlite::params![[value; 12], value, value])
+                .unwrap()
+        );
+    }
+    let again = statement.get_status(rusqlite::StatementStatus::RePrepare);
+    assert_eq!(again, 0);
+}
+
 /// Both are in one group, since they are queued while the writer is held back.
 #[tokio::test]
 async fn a_write_that_fails_half_way_takes_its_group_along_and_no_more() {
