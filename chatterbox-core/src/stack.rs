@@ -11,8 +11,8 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::app::{Actor, App, Call, Outcome, Reply, UseCase};
 use crate::error::Error;
 use crate::layers::{
-    Audit, AuthLimitLayer, CallFuture, CarryLayer, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts,
-    ShieldLayer, TimeoutLayer, TraceLayer,
+    AroundLayer, Audit, AuthLimitLayer, CallFuture, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts,
+    Shield, Timeout, Trace,
 };
 use crate::tasks::Tasks;
 
@@ -45,20 +45,20 @@ impl Stack {
     /// All layers around the use cases of `app`.
     pub fn new(app: Arc<App>, layers: Layers, tasks: Tasks) -> Stack {
         let service = ServiceBuilder::new()
-            .layer(TraceLayer)
-            .layer(TimeoutLayer::new(CALL_TIME_MAX))
+            .layer(AroundLayer(Trace))
+            .layer(AroundLayer(Timeout::new(CALL_TIME_MAX)))
             // Below the timeout: an impatient caller does not cancel what takes several steps.
-            .layer(ShieldLayer::new(tasks))
+            .layer(AroundLayer(Shield::new(tasks)))
             // Outside presence and publish: who is over the limit causes nothing.
             .layer(layers.rate_limit)
             // Before anything is hashed.
             .layer(layers.auth_limit)
-            .layer(CarryLayer(layers.presences))
-            .layer(CarryLayer(layers.publisher))
-            .layer(CarryLayer(layers.receipts))
+            .layer(AroundLayer(layers.presences))
+            .layer(AroundLayer(layers.publisher))
+            .layer(AroundLayer(layers.receipts))
             // Inside publish: jobs are durable before anyone hears of the change.
-            .layer(CarryLayer(layers.enqueuer))
-            .layer(CarryLayer(Audit))
+            .layer(AroundLayer(layers.enqueuer))
+            .layer(AroundLayer(Audit))
             .service(UseCases { app });
         Stack {
             service: BoxCloneSyncService::new(service),

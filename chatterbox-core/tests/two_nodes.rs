@@ -297,3 +297,32 @@ async fn s_134_and_s_135_what_one_device_changes_the_others_of_the_user_hear_and
         "and nothing before"
     );
 }
+
+#[tokio::test(start_paused = true)]
+async fn s_134_a_new_name_is_shown_by_every_node() {
+    let world = World::new().await;
+    let ann = world.one.register("ann").await;
+    let (token, id) = (text(&ann, "accessToken"), text(&ann["user"], "id"));
+    let bob = text(&world.two.register("bob").await, "accessToken");
+    let path = format!("/api/users/{id}/block");
+    world.two.json(Method::PUT, &path, Some(&bob), &Value::Null).await;
+    // A list that shows people by the names that node two keeps at hand.
+    let shown = async || {
+        let list = world
+            .two
+            .json(Method::GET, "/api/users/blocked", Some(&bob), &Value::Null)
+            .await;
+        list["items"][0]["user"]["displayName"].clone()
+    };
+    assert_eq!(shown().await, Value::Null);
+    let rename = json!({ "displayName": "Ann Lee" });
+    world
+        .one
+        .json(Method::PUT, "/api/auth/me", Some(&token), &rename)
+        .await;
+    let begun = Instant::now();
+    while shown().await != "Ann Lee" {
+        assert!(begun.elapsed() < Duration::from_secs(1));
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+}

@@ -1,6 +1,7 @@
 //! What stands around the use cases: each layer does one thing to every call, or carries out one kind of effect, with
 //! one port. [`crate::stack`] shows all of them in order.
 
+mod around;
 mod audit;
 mod auth_limit;
 mod buckets;
@@ -15,10 +16,11 @@ mod shield;
 mod timeout;
 mod trace;
 
+pub use around::{Around, AroundLayer};
 pub use audit::Audit;
 pub use auth_limit::AuthLimitLayer;
 pub use buckets::Buckets;
-pub use carry::{Carry, CarryLayer};
+pub use carry::Carry;
 pub use presence::Presences;
 pub use publish::Publisher;
 pub(crate) use publish::{end_session, end_sessions};
@@ -26,9 +28,9 @@ pub use queue::Enqueuer;
 pub use rate_limit::{RateLimitLayer, UserLimits};
 pub use receipts::Receipts;
 pub(crate) use revocations::follow_revocations;
-pub use shield::ShieldLayer;
-pub use timeout::TimeoutLayer;
-pub use trace::TraceLayer;
+pub use shield::Shield;
+pub use timeout::Timeout;
+pub use trace::Trace;
 
 use std::future::Future;
 use std::pin::Pin;

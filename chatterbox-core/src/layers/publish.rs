@@ -150,7 +150,12 @@ impl Publisher {
                 self.deliveries.typists().stopped(*conversation, *user);
             }
             Effect::Left { session, .. } => self.deliveries.typists().disconnected(*session),
-            Effect::ProfileChanged(user) => self.names.forget(*user),
+            Effect::ProfileChanged(user) => {
+                self.deliveries.profile_changed(*user);
+                if let Some(outgoing) = outgoing {
+                    outgoing.profile_changed(*user);
+                }
+            }
             Effect::EndSessions { sessions, reason } => {
                 end_sessions(hub, sessions, *reason);
                 if let Some(outgoing) = outgoing {

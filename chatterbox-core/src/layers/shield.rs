@@ -1,55 +1,25 @@
-use std::task::{Context, Poll};
-
-use tower::{Layer, Service};
-
-use super::{CallFuture, CallService};
-use crate::app::{Call, Outcome, Reply};
+use super::{Around, CallFuture, CallService};
+use crate::app::Call;
 use crate::error::Error;
 use crate::tasks::Tasks;
 
 /// Runs calls of several steps as tasks of their own: a caller that stops waiting doesn't tear them in half.
 #[derive(Debug, Clone)]
-pub struct ShieldLayer {
+pub struct Shield {
     tasks: Tasks,
 }
 
-impl ShieldLayer {
+impl Shield {
     /// Spawns through `tasks`.
-    pub fn new(tasks: Tasks) -> ShieldLayer {
-        ShieldLayer { tasks }
+    pub fn new(tasks: Tasks) -> Shield {
+        Shield { tasks }
     }
 }
 
-impl<S> Layer<S> for ShieldLayer {
-    type Service = Shield<S>;
-
-    fn layer(&self, inner: S) -> Shield<S> {
-        Shield {
-            inner,
-            tasks: self.tasks.clone(),
-        }
-    }
-}
-
-/// See [`ShieldLayer`].
-#[derive(Debug, Clone)]
-pub struct Shield<S> {
-    inner: S,
-    tasks: Tasks,
-}
-
-impl<S: CallService> Service<Call> for Shield<S> {
-    type Response = Outcome<Reply>;
-    type Error = Error;
-    type Future = CallFuture;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call) -> CallFuture {
+impl Around for Shield {
+    fn around<S: CallService>(&self, inner: &mut S, call: Call) -> CallFuture {
         let several_steps = call.command.takes_several_steps();
-        let answer = self.inner.call(call);
+        let answer = inner.call(call);
         if !several_steps {
             return answer;
         }

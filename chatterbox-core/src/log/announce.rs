@@ -100,6 +100,11 @@ impl Encoder {
         Encoder { names }
     }
 
+    /// The people that entries are told with.
+    pub(super) fn names(&self) -> &Names {
+        &self.names
+    }
+
     /// The packets of consecutive entries.
     pub(super) async fn encode(
         &self,

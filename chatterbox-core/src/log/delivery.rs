@@ -82,6 +82,11 @@ impl Deliveries {
         &self.hub
     }
 
+    /// What everyone may see of a user has changed, on this node or on another: it is read anew.
+    pub(crate) fn profile_changed(&self, user: UserId) {
+        self.encoder.names().forget(user);
+    }
+
     /// The way to the other nodes, if there are any.
     pub fn outgoing(&self) -> Option<&Outgoing> {
         self.outgoing.as_ref()

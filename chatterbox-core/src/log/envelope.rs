@@ -10,6 +10,7 @@
 //! exit:         conversation (12) | user (12)
 //! typing:       conversation (12) | user (12) | ended (1: 0 no, else why) | room (1 + n) | username (1 + n)
 //! presence:     user (12) | partners | groups | except | packet;   each: number (2) | ids (12 each)
+//! profile:      user (12)
 //! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing)
 //!               | author (1: 0 none, 1 one) | user (12, if one) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
@@ -78,6 +79,11 @@ pub enum Envelope {
         except: Vec<UserId>,
         /// The event.
         packet: Packet,
+    },
+    /// What everyone may see of a user has changed.
+    ProfileChanged {
+        /// Whose.
+        user: UserId,
     },
     /// An event for all devices of a user.
     Tell {
@@ -188,6 +194,10 @@ impl Envelope {
                 put_ids(&mut out, except, UserId::as_bytes);
                 put_packet(&mut out, packet);
             }
+            Envelope::ProfileChanged { user } => {
+                out.put_u8(9);
+                out.put_slice(user.as_bytes());
+            }
         }
         out.freeze()
     }
@@ -285,6 +295,9 @@ impl Envelope {
                 groups: take_ids(&mut bytes, ConversationId::from_bytes)?,
                 except: take_ids(&mut bytes, UserId::from_bytes)?,
                 packet: take_packet(&mut bytes)?,
+            }),
+            9 => Ok(Envelope::ProfileChanged {
+                user: UserId::from_bytes(take_id(&mut bytes)?),
             }),
             _ => Err(UnknownEnvelope),
         }
@@ -509,6 +522,7 @@ mod tests {
                 users: vec![user, user],
             },
             Envelope::Exit { conversation, user },
+            Envelope::ProfileChanged { user },
             Envelope::Typing {
                 typist: typist(None),
                 ended: None,

@@ -108,6 +108,11 @@ impl Outgoing {
         self.publish(EVERY_NODE.to_owned(), Envelope::Tell { user, packet });
     }
 
+    /// What everyone may see of a user has changed: other nodes read it anew.
+    pub(crate) fn profile_changed(&self, user: UserId) {
+        self.publish(EVERY_NODE.to_owned(), Envelope::ProfileChanged { user });
+    }
+
     /// Sessions have ended; every node looks for their sockets.
     pub fn end_sessions(&self, sessions: Vec<SessionId>, reason: EndReason) {
         self.publish(EVERY_NODE.to_owned(), Envelope::EndSessions { reason, sessions });
@@ -221,6 +226,7 @@ impl Relay {
                         Ok(Envelope::Tell { user, packet }) => {
                             hub.publish(&Channel::User(user), &packet, Delivery::Reliable, None);
                         }
+                        Ok(Envelope::ProfileChanged { user }) => deliveries.profile_changed(user),
                         Ok(Envelope::EndSessions { reason, sessions }) => end_sessions(&sessions, reason),
                         Err(unknown) => tracing::debug!("{unknown}"),
                     },
