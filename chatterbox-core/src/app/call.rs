@@ -358,6 +358,10 @@ commands! {
     StartTyping: typing::StartTyping => typing::TypingStarted,
     /// Say that one types no more (S-090).
     StopTyping: typing::StopTyping => typing::TypingStopped,
+    /// Ask who is online (S-061).
+    GetPresence: presence::GetPresence => presence::PresenceList,
+    /// The caller has left a device, or is back at it (S-092).
+    SetActivity: presence::SetActivity => presence::ActivitySet,
     /// A connection of a user came up (S-007).
     Connect: presence::Connect => presence::Connected,
     /// A connection of a user ended.

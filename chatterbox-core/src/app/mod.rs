@@ -30,6 +30,7 @@ use crate::clock::Clock;
 use crate::ids::IdSource;
 use crate::log::Log;
 use crate::ports::audience::Audience;
+use crate::ports::presence::Presence;
 use crate::ports::storage::Stores;
 use crate::views::Names;
 
@@ -47,6 +48,8 @@ pub struct App {
     pub accounts: accounts::Accounts,
     /// Who listens.
     pub audience: Arc<dyn Audience>,
+    /// Who is online.
+    pub presence: Arc<dyn Presence>,
     /// Public users by id.
     pub names: Names,
     /// Rooms by name and their members, as far as they are in use.

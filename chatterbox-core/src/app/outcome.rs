@@ -117,6 +117,15 @@ pub enum Effect {
         user: UserId,
         /// Of which login.
         session: SessionId,
+        /// Whether its user was not at the device.
+        was_away: bool,
+    },
+    /// A user is at one device more of this node, or at one less (S-092).
+    Activity {
+        /// Who.
+        user: UserId,
+        /// Whether they have left it.
+        away: bool,
     },
     /// A job to be done.
     Enqueue(Job),

@@ -35,6 +35,8 @@ use super::state::RestState;
         routes::users::user,
         routes::users::block,
         routes::users::unblock,
+        routes::presence::one,
+        routes::presence::several,
         routes::rooms::list,
         routes::rooms::create,
         routes::rooms::one,

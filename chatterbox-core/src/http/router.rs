@@ -6,7 +6,7 @@ use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use super::error::ApiError;
-use super::routes::{auth, conversations, health, messages, rooms, users};
+use super::routes::{auth, conversations, health, messages, presence, rooms, users};
 use super::state::RestState;
 use super::{openapi, pipeline};
 
@@ -28,6 +28,8 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
         ("get", "/api/users/{id}", get(users::user)),
         ("put", "/api/users/{id}/block", put(users::block)),
         ("delete", "/api/users/{id}/block", delete(users::unblock)),
+        ("get", "/api/users/{id}/presence", get(presence::one)),
+        ("get", "/api/users/presence", get(presence::several)),
         ("get", "/api/rooms", get(rooms::list)),
         ("post", "/api/rooms", post(rooms::create)),
         ("get", "/api/rooms/{name}", get(rooms::one)),

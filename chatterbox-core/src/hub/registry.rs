@@ -168,6 +168,13 @@ impl<K: Hash + Eq + Clone> Hub<K> {
         self.with_topic(key, |topic| topic.watchers())
     }
 
+    /// Looks at every topic that has a subscription, in no order.
+    pub fn each_key(&self, mut look: impl FnMut(&K)) {
+        for shard in &self.topics {
+            lock(shard).by_key.keys().for_each(&mut look);
+        }
+    }
+
     /// Topics with at least one subscription.
     pub fn topics(&self) -> usize {
         self.topics.iter().map(|shard| lock(shard).by_key.len()).sum()

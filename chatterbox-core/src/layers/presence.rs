@@ -51,13 +51,28 @@ const PEOPLE_MAX: usize = 1_000;
 /// Counts each user's connections on this node and reports the first and the last.
 #[derive(Clone)]
 pub struct Presences {
-    connections: Arc<Mutex<HashMap<UserId, u32>>>,
+    connections: Arc<Mutex<HashMap<UserId, Here>>>,
     changes: mpsc::Sender<Change>,
+}
+
+/// A user's connections on this node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Here {
+    connections: u32,
+    /// Those at which the user is not.
+    away: u32,
+}
+
+impl Here {
+    fn is_away(self) -> bool {
+        self.away >= self.connections
+    }
 }
 
 enum Change {
     Arrived(UserId, Option<Arc<Subscribed>>),
     Left(UserId),
+    Activity(UserId),
 }
 
 impl Presences {
@@ -71,7 +86,7 @@ impl Presences {
         tasks: &Tasks,
     ) -> Presences {
         let (changes, incoming) = mpsc::channel(WAITING_MAX);
-        let connections: Arc<Mutex<HashMap<UserId, u32>>> = Arc::default();
+        let connections: Arc<Mutex<HashMap<UserId, Here>>> = Arc::default();
         let reporter = Reporter {
             port,
             node,
@@ -90,19 +105,39 @@ impl Presences {
         let mut connections = lock(&self.connections);
         let change = match effect {
             Effect::Arrived { user, circle } => {
-                let count = connections.entry(*user).or_default();
-                *count += 1;
-                (*count == 1).then(|| Change::Arrived(*user, circle.clone()))
+                let here = connections.entry(*user).or_default();
+                let was_away = here.connections > 0 && here.is_away();
+                here.connections += 1;
+                match here.connections {
+                    1 => Some(Change::Arrived(*user, circle.clone())),
+                    _ => was_away.then_some(Change::Activity(*user)),
+                }
             }
-            Effect::Left { user, .. } => {
-                let Some(count) = connections.get_mut(user) else {
+            Effect::Left { user, was_away, .. } => {
+                let Some(here) = connections.get_mut(user) else {
                     return;
                 };
-                *count -= 1;
-                (*count == 0).then(|| {
+                let before = here.is_away();
+                here.connections -= 1;
+                here.away = here.away.saturating_sub(u32::from(*was_away));
+                if here.connections == 0 {
                     connections.remove(user);
-                    Change::Left(*user)
-                })
+                    Some(Change::Left(*user))
+                } else {
+                    (here.is_away() != before).then_some(Change::Activity(*user))
+                }
+            }
+            Effect::Activity { user, away } => {
+                let Some(here) = connections.get_mut(user) else {
+                    return;
+                };
+                let before = here.is_away();
+                if *away {
+                    here.away += 1;
+                } else {
+                    here.away = here.away.saturating_sub(1);
+                }
+                (here.is_away() != before).then_some(Change::Activity(*user))
             }
             Effect::Publish { .. }
             | Effect::Tell { .. }
@@ -141,7 +176,7 @@ struct Reporter {
     node: NodeId,
     clock: Arc<dyn Clock>,
     deliveries: Arc<Deliveries>,
-    connections: Arc<Mutex<HashMap<UserId, u32>>>,
+    connections: Arc<Mutex<HashMap<UserId, Here>>>,
     /// Those without a connection here whom the port still counts.
     leaving: HashMap<UserId, Leaving>,
     /// When their time is up.
@@ -201,6 +236,7 @@ impl Reporter {
                 () = sleep_until(next) => self.leave_due().await,
                 change = changes.recv() => match change {
                     Some(Change::Arrived(user, circle)) => self.arrive(user, circle).await,
+                    Some(Change::Activity(user)) => self.set_activity(user).await,
                     Some(Change::Left(user)) => {
                         self.leave_at(user, Instant::now() + GRACE, self.clock.now());
                         Ok(())
@@ -221,7 +257,7 @@ impl Reporter {
         if let Some(leaving) = self.leaving.remove(&user) {
             // A reload: the port has not heard of it.
             self.due.remove(&(leaving.due, user));
-            return Ok(());
+            return self.set_activity(user).await;
         }
         let at = self.clock.now();
         match self.port.arrive(user, self.node, at).await {
@@ -236,6 +272,13 @@ impl Reporter {
             }
         }
         Ok(())
+    }
+
+    /// Whether the user is at a device of this node.
+    async fn set_activity(&self, user: UserId) -> Result<(), PresenceError> {
+        let here = lock(&self.connections).get(&user).copied();
+        let Some(here) = here else { return Ok(()) };
+        self.port.set_away(user, self.node, here.is_away()).await
     }
 
     fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp) {
@@ -335,6 +378,10 @@ impl Reporter {
             return Ok(());
         }
         let stores = self.deliveries.stores();
+        let row = stores.users.get(user).await?;
+        if !row.is_some_and(|row| row.settings.show_presence) {
+            return Ok(());
+        }
         let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
         // Who blocks and who is blocked don't hear of each other (S-135).
         let mut except = stores.blocks.blockers_of(user, &partners).await?;

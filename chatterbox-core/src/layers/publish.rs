@@ -162,7 +162,11 @@ impl Publisher {
                     outgoing.end_sessions(sessions.clone(), *reason);
                 }
             }
-            Effect::Read(_) | Effect::Arrived { .. } | Effect::Enqueue(_) | Effect::Audit { .. } => {}
+            Effect::Read(_)
+            | Effect::Activity { .. }
+            | Effect::Arrived { .. }
+            | Effect::Enqueue(_)
+            | Effect::Audit { .. } => {}
         }
         Ok(())
     }

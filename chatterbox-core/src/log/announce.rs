@@ -169,6 +169,10 @@ impl Announcer {
                 }
                 self.deliveries.open_for(conversation.id, &comers, behind).await;
                 self.deliveries.deliver(announcement);
+                for comer in &comers {
+                    // Whoever was delivered in between others' leaving is looked after by rows.
+                    self.deliveries.enter_late(conversation.id, *comer, first.seq);
+                }
                 if !comers.is_empty() {
                     self.deliveries.forget_unwatched(conversation.id);
                 }

@@ -196,7 +196,10 @@ impl Relay {
             let _ = bus.subscribe(EVERY_NODE).await;
             while let Some(event) = incoming.recv().await {
                 match event {
-                    BusEvent::Reconnected => compare(&deliveries).await,
+                    BusEvent::Reconnected => {
+                        compare(&deliveries).await;
+                        deliveries.resubscribe_later();
+                    }
                     BusEvent::Message { payload, .. } => match Envelope::decode(payload) {
                         Ok(Envelope::Entries(announcement)) => deliveries.deliver(announcement),
                         Ok(Envelope::Signal {

@@ -20,7 +20,7 @@ use crate::hub::{Channel, Link};
 use crate::ids::{ConversationId, UserId};
 
 /// Entries replayed of one conversation, and of all in one resume; what is more is reloaded by REST (S-109).
-const REPLAYED_MAX: u32 = 1_000;
+pub(super) const REPLAYED_MAX: u32 = 1_000;
 const REPLAYED_IN_ALL_MAX: u32 = 10_000;
 /// Entries read at a time.
 const PAGE: u32 = 200;

@@ -17,6 +17,7 @@ use super::Deliveries;
 use super::delivery::HEADS_AT_ONCE;
 use super::envelope::Reach;
 use super::journal::{Mark, Since};
+use super::resume::REPLAYED_MAX;
 use super::state::State;
 use super::watched::Watched;
 use crate::domain::conversation::Kind;
@@ -240,12 +241,19 @@ impl Deliveries {
             let mark = self.journal.mark();
             let conversations = &self.stores.conversations;
             let members = conversations.members_among(conversation, some).await?;
-            let watched = self.begun(conversation, Some(behind)).await?;
-            for user in members {
-                for link in self.links_of(user) {
-                    self.enter_one(&watched, &link, user, behind, mark);
+            let watched = loop {
+                let watched = self.begun(conversation, Some(behind)).await?;
+                let links = members.iter().flat_map(|user| {
+                    let links = self.links_of(*user).into_iter();
+                    links.map(move |link| (*user, link))
+                });
+                // Its last watcher may leave in this moment.
+                if links.fold(true, |fine, (user, link)| {
+                    self.enter_one(&watched, &link, user, behind, mark) && fine
+                }) {
+                    break watched;
                 }
-            }
+            };
             // What was appended before this node listened.
             for watched in self.behind(&[watched]).await? {
                 self.heal(&watched).await?;
@@ -255,13 +263,24 @@ impl Deliveries {
         Ok(())
     }
 
-    fn enter_one(self: &Arc<Self>, watched: &Watched, link: &Link, user: UserId, behind: Seq, mark: Mark) {
+    /// False if the conversation has to be begun anew.
+    fn enter_one(
+        self: &Arc<Self>,
+        watched: &Watched,
+        link: &Link,
+        user: UserId,
+        behind: Seq,
+        mark: Mark,
+    ) -> bool {
         let conversation = watched.conversation;
         let topic = Channel::Conversation(conversation);
         let progress = watched.lock();
+        if progress.over {
+            return false;
+        }
         let is_member = self.journal.is_out(mark, conversation, user) == Since::No;
         if !is_member || self.hub.is_subscribed(link, &topic) {
-            return;
+            return true;
         }
         match progress.last {
             Some(last) if last == behind => {
@@ -281,6 +300,45 @@ impl Deliveries {
             // The entry that brings them in is still to come.
             Some(_) | None => {}
         }
+        true
+    }
+
+    /// [`resubscribe`](Deliveries::resubscribe) in a task of its own.
+    pub(crate) fn resubscribe_later(self: &Arc<Self>) {
+        let deliveries = self.clone();
+        self.tasks.spawn_until_stopped(async move {
+            if let Err(error) = deliveries.resubscribe().await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "subscriptions could not be checked; what is missing is found by the next resume"
+                );
+            }
+        });
+    }
+
+    /// Subscribes all connections of this node to what they should hear and don't: calls to
+    /// [`enter`](super::Outgoing::enter) may have got lost with the bus.
+    pub(super) async fn resubscribe(self: &Arc<Self>) -> Result<(), Error> {
+        let mut users = Vec::new();
+        self.hub.each_key(|key| {
+            if let Channel::User(user) = key {
+                users.push(*user);
+            }
+        });
+        for user in users {
+            let overview = self.stores.conversations.overview(user, OVERVIEW_MAX).await?;
+            for one in delivered_unasked(&overview) {
+                let Some((head, joined)) = self.membership(one, user).await? else {
+                    continue;
+                };
+                let behind = Seq(joined.0.saturating_sub(1));
+                // What is too much to replay is found by the client's next resume.
+                let is_near = head.0 - behind.0 <= REPLAYED_MAX;
+                let behind = if is_near { behind } else { head };
+                self.enter(one.conversation.id, &[user], behind).await?;
+            }
+        }
+        Ok(())
     }
 
     /// An entry that brings somebody in was announced behind the beginning of somebody else's watching.

@@ -21,6 +21,8 @@ pub struct MemoryPresence {
 struct State {
     /// Users who are online, each with at least one node.
     nodes_of: HashMap<UserId, SmallVec<[NodeId; 1]>>,
+    /// Those of them who are away, and where.
+    away: HashSet<(UserId, NodeId)>,
     leases: HashMap<NodeId, Lease>,
     last_seen: HashMap<UserId, Timestamp>,
 }
@@ -56,6 +58,7 @@ impl State {
             return Transition::None;
         };
         nodes.retain(|other| *other != node);
+        self.away.remove(&(user, node));
         if !nodes.is_empty() {
             return Transition::None;
         }
@@ -146,6 +149,29 @@ impl Presence for MemoryPresence {
             }
         }
         Ok(Some(vanished))
+    }
+
+    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError> {
+        let mut state = lock(&self.state);
+        let is_there = state
+            .nodes_of
+            .get(&user)
+            .is_some_and(|nodes| nodes.contains(&node));
+        if away && is_there {
+            state.away.insert((user, node));
+        } else {
+            state.away.remove(&(user, node));
+        }
+        Ok(())
+    }
+
+    async fn away_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
+        let state = lock(&self.state);
+        let is_away = |user: &&UserId| {
+            let nodes = state.nodes_of.get(*user);
+            nodes.is_some_and(|nodes| nodes.iter().all(|node| state.away.contains(&(**user, *node))))
+        };
+        Ok(users.iter().filter(is_away).copied().collect())
     }
 
     async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {

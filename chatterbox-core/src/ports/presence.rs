@@ -51,6 +51,13 @@ pub trait Presence: Send + Sync {
     /// when no lease has ended. Of concurrent callers one gets the node. They were last seen when the lease ended.
     async fn claim_expired(&self, now: Timestamp) -> Result<Option<Vec<UserId>>, PresenceError>;
 
+    /// The user has connections on `node`, but is at none of these devices (S-092), or is again. Idempotent, and
+    /// without effect if they have none there; what was said ends with the arrival on a node and with leaving it.
+    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError>;
+
+    /// Which of `users` (at most 1,000) are online and away on every node.
+    async fn away_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
+
     /// Which of `users` (at most 1,000) are online.
     async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
 

@@ -14,7 +14,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::application::{Application, Handshake, Session};
 use super::runner::{Hearing, Runner};
 use crate::app::accounts::LiveSessions;
-use crate::app::presence::{Connect, Disconnect};
+use crate::app::presence::{Connect, Disconnect, SetActivity};
 use crate::app::{Actor, Call, Principal, Turn, UseCase};
 use crate::clock::Clock;
 use crate::engine::chat::{Action, Begun, Chat, ChatRules, Replied, Request, Step, Steps};
@@ -65,6 +65,7 @@ impl Application for ChatRealtime {
             waiting: VecDeque::new(),
             running: VecDeque::new(),
             hearing: Arc::default(),
+            away: false,
             present: None,
         }
     }
@@ -80,6 +81,8 @@ pub struct ChatSession {
     waiting: VecDeque<Box<Request>>,
     running: VecDeque<Box<Running>>,
     hearing: Arc<Hearing>,
+    /// Whether the user is not at the device.
+    away: bool,
     /// Who was reported to be here by this connection.
     present: Option<Principal>,
 }
@@ -207,7 +210,7 @@ impl ChatSession {
     }
 
     fn run(
-        &self,
+        &mut self,
         action: Action,
         turn: Turn,
     ) -> Pin<Box<dyn Future<Output = Result<Replied, Error>> + Send>> {
@@ -250,7 +253,10 @@ impl ChatSession {
                 let reply = runner.realtime.stack.run(runner.call_of(*command)).await?;
                 Ok(Replied::Reply(Box::new(reply)))
             }),
-            Action::Heartbeat { active: _ } => Box::pin(async move { Ok(runner.beat()) }),
+            Action::Heartbeat { active } => {
+                self.report_activity(active);
+                Box::pin(async move { Ok(runner.beat()) })
+            }
         }
     }
 
@@ -265,6 +271,16 @@ impl ChatSession {
         }
     }
 
+    /// Reports that the user has left the device, or is back.
+    fn report_activity(&mut self, active: bool) {
+        if let Some(principal) = self.present
+            && self.away == active
+        {
+            self.away = !active;
+            self.report(principal, SetActivity { away: !active });
+        }
+    }
+
     /// The end of everything this connection watches and waits for.
     fn leave(&mut self) {
         self.waiting.clear();
@@ -272,7 +288,8 @@ impl ChatSession {
         self.realtime.deliveries.unwatch_all(&self.link);
         self.hearing.clear();
         if let Some(principal) = self.present.take() {
-            self.report(principal, Disconnect {});
+            let was_away = std::mem::take(&mut self.away);
+            self.report(principal, Disconnect { was_away });
         }
     }
 

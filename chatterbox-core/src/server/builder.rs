@@ -238,6 +238,7 @@ impl Builder {
             ids: ports.ids.clone(),
             accounts,
             audience: log.deliveries.clone(),
+            presence: ports.presence.clone(),
             names: names.clone(),
             rooms: Directory::new(ports.stores.conversations.clone()),
             quotas: settings.quotas,

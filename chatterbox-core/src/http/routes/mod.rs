@@ -4,5 +4,6 @@ pub(super) mod auth;
 pub(super) mod conversations;
 pub(super) mod health;
 pub(super) mod messages;
+pub(super) mod presence;
 pub(super) mod rooms;
 pub(super) mod users;

@@ -436,6 +436,32 @@ async fn s_060_profiles_show_what_is_public() {
 }
 
 #[tokio::test]
+async fn s_061_presence_is_asked_for_one_or_a_hundred() {
+    let world = World::new();
+    let token = world.token("ann").await;
+    let bob = id_of(&world.register("bob").await);
+    let get = |path: String| world.get(&path).token(&token).send();
+    let unknown = json!({ "userId": bob, "status": "unknown", "lastSeen": null });
+    let one = get(format!("/api/users/{bob}/presence")).await;
+    assert_eq!((one.status, &one.body), (200, &unknown));
+    let several = get(format!("/api/users/presence?ids={bob},{bob}")).await;
+    assert_eq!(several.body, json!({ "items": [unknown] }));
+    let ids = |count: u32| {
+        let ids: Vec<String> = (0..count).map(|number| format!("{number:024x}")).collect();
+        format!("/api/users/presence?ids={}", ids.join(","))
+    };
+    assert_eq!(get(ids(100)).await.status, 200);
+    for (path, code) in [
+        (ids(101), "VALIDATION"),
+        ("/api/users/presence".to_owned(), "VALIDATION"),
+        ("/api/users/presence?ids=x".to_owned(), "INVALID_ID"),
+        ("/api/users/x/presence".to_owned(), "INVALID_ID"),
+    ] {
+        assert_eq!(get(path).await.refusal(), (400, code));
+    }
+}
+
+#[tokio::test]
 async fn a_user_has_so_many_sessions_and_the_oldest_ends_first() {
     let world = World::new();
     let ann = world.register("ann").await;

@@ -112,6 +112,7 @@ impl World {
         };
         let passwords = Passwords::new(cheap, HashingLimits::default(), tasks.clone()).unwrap();
         let log = Log::new(stores.clone(), clock.clone(), announcer, tasks.clone());
+        let presence: Arc<MemoryPresence> = Arc::new(MemoryPresence::new(100));
         let app = App {
             stores: stores.clone(),
             log: log.clone(),
@@ -125,6 +126,7 @@ impl World {
                 refresh_ttl: Duration::from_hours(30 * 24),
             },
             audience: deliveries.clone(),
+            presence: presence.clone(),
             names: names.clone(),
             rooms: Directory::new(stores.conversations.clone()),
             quotas: options.quotas,
@@ -140,13 +142,7 @@ impl World {
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
-            presences: Presences::start(
-                Arc::new(MemoryPresence::new(100)),
-                node,
-                clock.clone(),
-                deliveries.clone(),
-                &tasks,
-            ),
+            presences: Presences::start(presence, node, clock.clone(), deliveries.clone(), &tasks),
             receipts: Receipts::new(hub.clone(), None, tasks.clone()),
             publisher: Publisher::new(deliveries.clone(), names, clock.clone()),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),

@@ -152,3 +152,77 @@ async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
     phone.hears("participant-removed").await;
     phone.hears_nothing().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn s_061_s_092_presence_is_told_to_those_who_share_a_conversation() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob, eve) = (
+        one.person("ann").await,
+        one.person("bob").await,
+        one.person("eve").await,
+    );
+    one.group(&ann, &[&bob]).await;
+    let statuses = async |of: &super::world::Person| {
+        let asked = json!({"command": "getPresence", "userIds": [ann.id, bob.id]});
+        let found = two.call(of, asked).await;
+        [0, 1].map(|at: usize| found["items"][at]["status"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(statuses(&bob).await, ["offline", "offline"]);
+    let (mut laptop, mut phone) = (one.client(&ann).await, two.client(&ann).await);
+    cluster.wait_secs(1).await;
+    assert_eq!(statuses(&bob).await, ["online", "offline"]);
+    assert_eq!(statuses(&eve).await, ["unknown", "unknown"]);
+    // Away once all devices are.
+    laptop.ask("heartbeat", json!({"active": false})).await;
+    cluster.wait_secs(1).await;
+    assert_eq!(statuses(&bob).await, ["online", "offline"]);
+    phone.ask("heartbeat", json!({"active": false})).await;
+    cluster.wait_secs(1).await;
+    assert_eq!(statuses(&bob).await, ["away", "offline"]);
+    phone.ask("heartbeat", json!({})).await;
+    cluster.wait_secs(1).await;
+    assert_eq!(statuses(&bob).await, ["online", "offline"]);
+    phone.closes().await;
+    cluster.wait_secs(15).await;
+    assert_eq!(statuses(&bob).await, ["away", "offline"]);
+    let gone_at = crate::clock::Clock::now(&*cluster.clock);
+    laptop.closes().await;
+    cluster.wait_secs(15).await;
+    let asked = json!({"command": "getPresence", "userIds": [ann.id]});
+    let found = two.call(&bob, asked.clone()).await;
+    let expected = json!({"userId": ann.id, "status": "offline", "lastSeen": gone_at});
+    assert_eq!(found["items"][0], expected);
+    // Who is blocked doesn't learn that either.
+    let now = crate::testkit::samples::now();
+    cluster
+        .stores
+        .blocks
+        .block(ann.id, bob.id, now, 10)
+        .await
+        .unwrap();
+    let found = two.call(&bob, asked).await;
+    let expected = json!({"userId": ann.id, "status": "offline", "lastSeen": null});
+    assert_eq!(found["items"][0], expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    node.direct(&ann, &bob).await;
+    node.call(&ann, json!({"command": "updateProfile", "showPresence": false})).await;
+    let mut partner = node.client(&bob).await;
+    cluster.wait_secs(2).await;
+    let phone = node.client(&ann).await;
+    cluster.wait_secs(2).await;
+    let asked = json!({"command": "getPresence", "userIds": [ann.id, bob.id]});
+    let hidden = json!({"userId": ann.id, "status": "offline", "lastSeen": null});
+    let found = node.call(&bob, asked.clone()).await;
+    assert_eq!(found["items"][0], hidden);
+    assert_eq!(node.call(&ann, asked).await["items"][0]["status"], "online", "to herself");
+    phone.closes().await;
+    cluster.wait_secs(15).await;
+    partner.hears_nothing().await;
+}

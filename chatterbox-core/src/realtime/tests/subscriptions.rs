@@ -230,3 +230,48 @@ async fn s_127_leaving_a_conversation_keeps_membership_and_delivery() {
         .await;
     assert_eq!(odd["error"]["code"], "INVALID_ID");
 }
+
+#[tokio::test(start_paused = true)]
+async fn i9_memberships_that_the_bus_never_told_of_are_heard_once_it_is_back() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let mut phone = two.client(&bob).await;
+    settle().await;
+    one.bus.drop_next(usize::MAX);
+    let group = one.group(&ann, &[&bob]).await;
+    one.says(&ann, &group, "lost").await;
+    phone.hears_nothing().await;
+    one.bus.drop_next(0);
+    two.server.chat().deliveries.resubscribe_later();
+    settle().await;
+    assert_eq!(phone.hears("new-message").await["content"], "lost");
+    one.says(&ann, &group, "heard").await;
+    assert_eq!(phone.hears("new-message").await["content"], "heard");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_that_meets_a_removal_ends_with_what_is_right() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    for steps in 0..40 {
+        let group = node.group(&ann, &[&bob]).await;
+        let mut phone = node.guest().await;
+        phone.begins("auth", json!({"token": bob.token()}));
+        for _ in 0..steps {
+            phone.turn_once().await;
+        }
+        let remove = json!({"command": "removeMember", "conversationId": group, "userId": bob.id});
+        let command = serde_json::from_value::<crate::app::Command>(remove).unwrap();
+        let call = crate::app::Call::new(ann.actor(), command);
+        let stack = node.server.stack().clone();
+        let removal = tokio::spawn(async move { stack.run(call).await.unwrap() });
+        phone.turn().await;
+        removal.await.unwrap();
+        node.says(&ann, &group, "among us").await;
+        let heard = phone.seqs().await;
+        assert!(heard.is_empty() || heard == [1], "after {steps} steps: {heard:?}");
+        phone.closes().await;
+    }
+}

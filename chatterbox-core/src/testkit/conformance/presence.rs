@@ -24,6 +24,7 @@ macro_rules! presence_conformance {
                 of_twenty_racing_leaves_one_makes_the_user_vanish,
                 a_user_was_last_seen_when_they_vanished,
                 those_online_are_told_from_others,
+                who_is_away_everywhere_is_away,
                 a_node_that_stops_renewing_is_claimed_with_its_users,
                 of_twenty_racing_claims_one_gets_the_node,
                 a_node_that_renews_is_not_claimed,
@@ -166,6 +167,38 @@ where
     online.sort();
     assert_eq!(online, users.iter().copied().step_by(3).collect::<Vec<_>>());
     assert_eq!(presence.online_among(&[]).await.unwrap(), []);
+}
+
+/// S-092.
+pub async fn who_is_away_everywhere_is_away<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let (one, two) = two_nodes(&ids);
+    let is_away = async || presence.away_among(&[ann]).await.unwrap() == [ann];
+    presence.set_away(ann, one, true).await.unwrap();
+    assert!(!is_away().await, "not online at all");
+    presence.arrive(ann, one, now()).await.unwrap();
+    assert!(!is_away().await);
+    for _ in 0..2 {
+        presence.set_away(ann, one, true).await.unwrap();
+        assert!(is_away().await);
+    }
+    assert!(is_online(&presence, ann).await);
+    presence.arrive(ann, two, now()).await.unwrap();
+    assert!(!is_away().await);
+    presence.set_away(ann, two, true).await.unwrap();
+    assert!(is_away().await);
+    presence.set_away(ann, one, false).await.unwrap();
+    assert!(!is_away().await);
+    presence.leave(ann, one, now()).await.unwrap();
+    assert!(is_away().await);
+    presence.leave(ann, two, now()).await.unwrap();
+    presence.arrive(ann, two, now()).await.unwrap();
+    assert!(!is_away().await, "forgotten with the leave");
 }
 
 /// I7, edge case 14: a node that was killed. Who is elsewhere too does not vanish.
