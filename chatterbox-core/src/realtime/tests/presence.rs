@@ -212,7 +212,8 @@ async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody
     let node = cluster.node().await;
     let (ann, bob) = (node.person("ann").await, node.person("bob").await);
     node.direct(&ann, &bob).await;
-    node.call(&ann, json!({"command": "updateProfile", "showPresence": false})).await;
+    node.call(&ann, json!({"command": "updateProfile", "showPresence": false}))
+        .await;
     let mut partner = node.client(&bob).await;
     cluster.wait_secs(2).await;
     let phone = node.client(&ann).await;
@@ -221,7 +222,11 @@ async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody
     let hidden = json!({"userId": ann.id, "status": "offline", "lastSeen": null});
     let found = node.call(&bob, asked.clone()).await;
     assert_eq!(found["items"][0], hidden);
-    assert_eq!(node.call(&ann, asked).await["items"][0]["status"], "online", "to herself");
+    assert_eq!(
+        node.call(&ann, asked).await["items"][0]["status"],
+        "online",
+        "to herself"
+    );
     phone.closes().await;
     cluster.wait_secs(15).await;
     partner.hears_nothing().await;
