@@ -140,17 +140,16 @@ async fn send(
         Some(denied) => Err(denied),
         None => may_send(app, place, sender, &body).await,
     };
-    let posted = match allowed {
-        Err(refusal) => Err(refusal),
-        Ok(()) => {
-            let kind = EntryKind::Message(body.clone());
-            let proposal = Proposal::new(EntryId::new(&*app.ids), sender, move |state| {
-                place.may_write(state, sender).map(|()| kind.clone())
-            });
-            let posted = app.log.submit(place.id, proposal.with_key(key.clone()))?;
-            by.turn.pass();
-            posted.await
-        }
+    let posted = if let Err(refusal) = allowed {
+        Err(refusal)
+    } else {
+        let kind = EntryKind::Message(body.clone());
+        let proposal = Proposal::new(EntryId::new(&*app.ids), sender, move |state| {
+            place.may_write(state, sender).map(|()| kind.clone())
+        });
+        let posted = app.log.submit(place.id, proposal.with_key(key.clone()))?;
+        by.turn.pass();
+        posted.await
     };
     match (posted, key) {
         (Ok(Posted::New(entries)), _) => {
