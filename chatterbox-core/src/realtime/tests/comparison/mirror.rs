@@ -11,6 +11,9 @@ use super::super::world::{Node, Person};
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Mirror {
     pub(super) conversations: BTreeMap<String, Conversation>,
+    /// Messages that the person has deleted for themselves: a digest names them, and the replay behind it may still bring
+    /// them, for it is the same for everybody.
+    deleted_for_me: BTreeSet<String>,
     /// When the last digest was made.
     pub(super) since: Option<Value>,
 }
@@ -26,6 +29,9 @@ pub(super) struct Conversation {
     /// Roles; empty of rooms, whose members are not in the log.
     participants: BTreeMap<String, Value>,
     messages: BTreeMap<u64, Value>,
+    /// The entry as of which `hidden` was told last: messages up to it are in that already, also those that are
+    /// replayed behind it.
+    told_at: u64,
     /// The last entry that is in here.
     pub(super) cursor: u64,
 }
@@ -83,6 +89,7 @@ impl Conversation {
             muted: view["notifications"]["level"] == "none",
             participants: BTreeMap::new(),
             messages: BTreeMap::new(),
+            told_at: number(&view["headSeq"]),
             cursor: number(&view["headSeq"]),
         };
         if !is_room {
@@ -128,6 +135,7 @@ impl Conversation {
         );
         let rest = |one: &Conversation| Conversation {
             messages: BTreeMap::new(),
+            told_at: 0,
             ..one.clone()
         };
         assert_eq!(rest(mirror), rest(self), "{whose}");
@@ -242,6 +250,7 @@ impl Mirror {
                     known.my_role = item["role"].clone();
                     known.muted = item["muted"].as_bool().unwrap();
                     known.hidden = item["hidden"].as_bool().unwrap();
+                    known.told_at = number(&item["headSeq"]);
                 }
                 None => unknown.push(id),
             }
@@ -256,8 +265,9 @@ impl Mirror {
 
     /// A message that the person has deleted for themselves.
     fn forget(&mut self, deleted: &Value) {
+        let id = deleted.get("messageId").unwrap_or(&deleted["message"]["id"]);
+        self.deleted_for_me.insert(text(id));
         if let Some(conversation) = self.conversations.get_mut(&text(&deleted["conversationId"])) {
-            let id = deleted.get("messageId").unwrap_or(&deleted["id"]);
             conversation.messages.retain(|_, message| message["id"] != *id);
         }
     }
@@ -291,10 +301,15 @@ impl Mirror {
         }
         match name {
             "new-message" | "room-message" => {
-                conversation.add_item(data);
-                conversation.hidden = false;
+                if !self.deleted_for_me.contains(&text(&data["id"])) {
+                    conversation.add_item(data);
+                }
+                let seq = number(&data["seq"]);
+                if seq > conversation.told_at {
+                    conversation.hidden = false;
+                }
                 if data["sender"]["id"] == *me {
-                    conversation.read_seq = number(&data["seq"]);
+                    conversation.read_seq = conversation.read_seq.max(seq);
                 }
             }
             "message-updated" => conversation.edit(&data["message"]),
@@ -332,7 +347,10 @@ impl Mirror {
                 conversation.add_item(&data["message"]);
                 conversation.change(&data["changes"]);
             }
-            "conversation-hidden" => conversation.hidden = data["hidden"].as_bool().unwrap(),
+            "conversation-hidden" => {
+                conversation.hidden = data["hidden"].as_bool().unwrap();
+                conversation.told_at = conversation.cursor;
+            }
             "conversation-notifications" => {
                 conversation.muted = data["notifications"]["level"] == "none" || data["level"] == "none";
             }
