@@ -11,7 +11,7 @@ use super::announce::Announcer;
 use super::sequencer::{Posted, Proposal};
 use super::state::State;
 use crate::clock::Clock;
-use crate::domain::entry::{Entry, Seq};
+use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::error::Error;
 use crate::ids::{ConversationId, EntryId};
 use crate::ports::storage::{Appended, Head, NewEntry, StoreError, Stores};
@@ -166,7 +166,7 @@ impl Appender {
                 break;
             }
             targets.extend(proposal.target);
-            let governs = kinds.iter().any(|kind| kind.governs());
+            let governs = kinds.iter().any(EntryKind::governs);
             let mut key = proposal.client_message_id.clone();
             plan.counts.push(kinds.len());
             plan.entries

@@ -214,12 +214,16 @@ impl Deliveries {
             let mut progress = watched.lock();
             match progress.release(link.id()) {
                 Some((Holding::Whole, packets)) => {
-                    packets.into_iter().for_each(|packet| link.send(packet));
+                    for packet in packets {
+                        link.send(packet);
+                    }
                     self.hub.subscribe(link, &topic);
                     return replayed.map(|()| true);
                 }
                 Some((Holding::Ended, packets)) => {
-                    packets.into_iter().for_each(|packet| link.send(packet));
+                    for packet in packets {
+                        link.send(packet);
+                    }
                     return replayed.map(|()| false);
                 }
                 // Too much has come meanwhile: it is read as well.

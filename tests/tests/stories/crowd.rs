@@ -47,11 +47,11 @@ impl Device {
         loop {
             let now = self.now.wait_for(|now| now.url.is_some()).await;
             let url = now.expect("the test holds the sender").url.clone();
-            match self.authenticated(&url.unwrap_or_default()).await {
-                Ok(socket) => return socket,
-                // It died under us, or has too much to do with all the others.
-                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            if let Ok(socket) = self.authenticated(&url.unwrap_or_default()).await {
+                return socket;
             }
+            // It died under us, or has too much to do with all the others.
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 

@@ -235,6 +235,9 @@ where
     assert_eq!(joins(cid).await, JoinedRoom::Banned);
 }
 
+/// A change of settings, and what it does to them.
+type Step = (SettingsChange, fn(&mut Conversation));
+
 /// What an entry doesn't name stays.
 pub async fn settings_follow_the_log<P>(make: impl AsyncFn() -> P)
 where
@@ -244,8 +247,7 @@ where
     let ann = chat.user();
     let here = chat.group(&[ann]).await;
     let mut expected = chat.stores.conversations.get(here).await.unwrap().unwrap();
-    type Change = (SettingsChange, fn(&mut Conversation));
-    let changes: [Change; 5] = [
+    let changes: [Step; 5] = [
         (
             SettingsChange {
                 title: Some("New \"title\"".to_owned()),
