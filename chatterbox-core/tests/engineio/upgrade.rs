@@ -139,6 +139,7 @@ async fn order_holds_over_an_upgrade_under_load() {
     let mut server = TestServer::echo().await;
     let session = server.polling().await;
     let link = server.link().await;
+    let (upgraded, is_upgraded) = tokio::sync::oneshot::channel();
     let sender = async {
         for number in 0..3_000 {
             link.send(packet(&number.to_string()));
@@ -146,6 +147,8 @@ async fn order_holds_over_an_upgrade_under_load() {
                 tokio::task::yield_now().await;
             }
         }
+        // On a slow machine everything may have gone out by polling; this one is to come by websocket.
+        is_upgraded.await.unwrap();
         link.send(packet("end"));
     };
     let receiver = async {
@@ -164,6 +167,7 @@ async fn order_holds_over_an_upgrade_under_load() {
         assert_eq!(socket.text().await, "3probe");
         take(&Reply::read(&mut get).await.body);
         socket.send("5").await;
+        upgraded.send(()).unwrap();
         loop {
             let text = socket.text().await;
             if text == "4end" {

@@ -72,16 +72,12 @@ impl Device {
                 let key = unanswered
                     .take()
                     .unwrap_or_else(|| format!("{name}-{}", ledger.len()));
-                match ledger::send(&mut socket, &key).await {
-                    Ok((answer, _)) => {
-                        ledger.insert(key, answer);
-                        self.answered.send_modify(|answered| *answered += 1);
-                    }
-                    Err(_) => {
-                        unanswered = Some(key);
-                        break;
-                    }
-                }
+                let Ok((answer, _)) = ledger::send(&mut socket, &key).await else {
+                    unanswered = Some(key);
+                    break;
+                };
+                ledger.insert(key, answer);
+                self.answered.send_modify(|answered| *answered += 1);
             }
         }
         ledger

@@ -127,11 +127,8 @@ mod tests {
             let mut heartbeat = Heartbeat::new(&config, now);
             heartbeat.stagger(&config, random);
             let first = heartbeat.deadline - now;
-            assert_eq!(
-                first.as_secs_f64().mul_add(1000.0, 0.5) as u64,
-                expected_ms,
-                "{first:?}"
-            );
+            let rounded = (first + Duration::from_micros(500)).as_millis();
+            assert_eq!(rounded, expected_ms, "{first:?}");
         }
     }
 }

@@ -140,7 +140,7 @@ async fn s_109_i4_messages_that_come_during_the_replay_are_heard_once_and_in_ord
         let command = serde_json::from_value::<crate::app::Command>(command).unwrap();
         let call = crate::app::Call::new(ann.actor(), command);
         let stack = node.server.stack().clone();
-        tokio::spawn(async move { stack.run(call).await.unwrap() })
+        node.tasks.spawn(async move { stack.run(call).await.unwrap() })
     };
     let mut sent = 0;
     for _ in 0..20 {
@@ -151,7 +151,7 @@ async fn s_109_i4_messages_that_come_during_the_replay_are_heard_once_and_in_ord
     }
     let mut phone = two.guest().await;
     let cursors = json!({groups[0].as_str(): 3, groups[1].as_str(): 0, groups[2].as_str(): 20});
-    phone.begins("auth", json!({"token": bob.token(), "cursors": cursors}));
+    phone.begins("auth", &json!({"token": bob.token(), "cursors": cursors}));
     // One turn of the connection at a time, with sends on both nodes in between.
     for round in 0..120 {
         phone.turn_once().await;

@@ -258,7 +258,7 @@ async fn a_login_that_meets_a_removal_ends_with_what_is_right() {
     for steps in 0..40 {
         let group = node.group(&ann, &[&bob]).await;
         let mut phone = node.guest().await;
-        phone.begins("auth", json!({"token": bob.token()}));
+        phone.begins("auth", &json!({"token": bob.token()}));
         for _ in 0..steps {
             phone.turn_once().await;
         }
@@ -266,7 +266,7 @@ async fn a_login_that_meets_a_removal_ends_with_what_is_right() {
         let command = serde_json::from_value::<crate::app::Command>(remove).unwrap();
         let call = crate::app::Call::new(ann.actor(), command);
         let stack = node.server.stack().clone();
-        let removal = tokio::spawn(async move { stack.run(call).await.unwrap() });
+        let removal = node.tasks.spawn(async move { stack.run(call).await.unwrap() });
         phone.turn().await;
         removal.await.unwrap();
         node.says(&ann, &group, "among us").await;

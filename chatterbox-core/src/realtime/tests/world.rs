@@ -232,7 +232,7 @@ impl Person {
 
 impl Client {
     /// Emits, and does not go on.
-    pub(super) fn begins(&mut self, event: &str, data: Value) {
+    pub(super) fn begins(&mut self, event: &str, data: &Value) {
         self.write(&format!("2{}", json!([event, data])));
     }
 

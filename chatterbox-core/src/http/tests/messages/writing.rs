@@ -117,22 +117,19 @@ async fn edge_7_a_retry_is_answered_as_the_first_time_whatever_came_between() {
         let body = json!({ "content": "a", "clientMessageId": "k", "mentions": [chat.person("cid")] });
         let first = chat.sends("bob", body.clone()).await;
         let id = first.body["id"].clone();
-        match command {
-            Some(mut command) => {
-                command["conversationId"] = json!(chat.id);
-                for value in command.as_object_mut().unwrap().values_mut() {
-                    match value.as_str() {
-                        Some("BOB") => *value = json!(chat.person("bob")),
-                        Some("MESSAGE") => *value = id.clone(),
-                        _ => {}
-                    }
+        if let Some(mut command) = command {
+            command["conversationId"] = json!(chat.id);
+            for value in command.as_object_mut().unwrap().values_mut() {
+                match value.as_str() {
+                    Some("BOB") => *value = json!(chat.person("bob")),
+                    Some("MESSAGE") => *value = id.clone(),
+                    _ => {}
                 }
-                chat.does("ann", command).await.unwrap();
             }
-            None => {
-                let closing = json!({ "command": "closeConversation", "conversationId": chat.id });
-                chat.does("ann", closing).await.unwrap();
-            }
+            chat.does("ann", command).await.unwrap();
+        } else {
+            let closing = json!({ "command": "closeConversation", "conversationId": chat.id });
+            chat.does("ann", closing).await.unwrap();
         }
         let head = chat.head().await;
         // Members whom this node believed in are asked about again.
@@ -200,15 +197,14 @@ async fn edge_21_what_a_message_may_say() {
     ] {
         let before = chat.head().await;
         let answer = chat.sends("ann", json!({ "content": content })).await;
-        match stored {
-            Some(stored) => assert_eq!((answer.status, &answer.body["content"]), (201, &json!(stored))),
-            None => {
-                assert_eq!(
-                    (answer.refusal(), answer.fields()),
-                    ((400, "VALIDATION"), vec!["content"])
-                );
-                assert_eq!(chat.head().await, before);
-            }
+        if let Some(stored) = stored {
+            assert_eq!((answer.status, &answer.body["content"]), (201, &json!(stored)));
+        } else {
+            assert_eq!(
+                (answer.refusal(), answer.fields()),
+                ((400, "VALIDATION"), vec!["content"])
+            );
+            assert_eq!(chat.head().await, before);
         }
     }
     let before = chat.snapshot().await;

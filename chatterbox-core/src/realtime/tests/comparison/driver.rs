@@ -262,7 +262,7 @@ impl Town {
         };
         let number = self.dice.below(1000);
         let emoji = EMOJI[self.dice.below(EMOJI.len())];
-        let yes = number % 2 == 0;
+        let yes = number.is_multiple_of(2);
         match self.dice.below(32) {
             0 => Some(json!({"command": "createGroup", "name": "some", "participantIds": [other]})),
             1 => Some(json!({"command": "openDirect", "userId": other})),

@@ -276,9 +276,10 @@ impl Mirror {
     pub(super) fn hear(&mut self, me: &Value, name: &str, data: &Value) -> Need {
         if name == "conversation-created" {
             let id = text(&data["conversation"]["id"]);
-            return match self.conversations.contains_key(&id) {
-                true => Need::Nothing,
-                false => Need::Load(id),
+            return if self.conversations.contains_key(&id) {
+                Need::Nothing
+            } else {
+                Need::Load(id)
             };
         }
         let Some(id) = data["conversationId"].as_str().map(str::to_owned) else {
@@ -286,9 +287,11 @@ impl Mirror {
         };
         let Some(conversation) = self.conversations.get_mut(&id) else {
             // An event of the log tells of a conversation; others only of what is known already.
-            return match data["seq"].is_u64() && !(name == "participant-removed" && data["userId"] == *me) {
-                true => Need::Load(id),
-                false => Need::Nothing,
+            let is_my_removal = name == "participant-removed" && data["userId"] == *me;
+            return if data["seq"].is_u64() && !is_my_removal {
+                Need::Load(id)
+            } else {
+                Need::Nothing
             };
         };
         if data["seq"].is_u64() {
