@@ -48,6 +48,8 @@ async fn main() -> io::Result<()> {
             engine: eio::Config {
                 ping_interval: Duration::from_millis(from_env("PING_INTERVAL", 300)?),
                 ping_timeout: Duration::from_millis(from_env("PING_TIMEOUT", 200)?),
+                // Suites measure the interval.
+                ping_spread: Duration::ZERO,
                 payload_bytes_max: 1_000_000,
                 connect_timeout,
                 ..eio::Config::default()

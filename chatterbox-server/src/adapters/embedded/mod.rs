@@ -34,6 +34,7 @@ mod tests;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::Stores;
@@ -68,14 +69,18 @@ impl EmbeddedStore {
 
     fn open_with(dir: &Path, migrations: &[&str]) -> Result<EmbeddedStore, OpenError> {
         let path: PathBuf = dir.join(FILE_NAME);
-        let (mut store, news) = EmbeddedStore::open_unfed(&path, migrations)?;
+        let (mut store, news) = EmbeddedStore::open_unfed(&path, migrations, writer::SETTLE_AFTER)?;
         let feeder = Feeder::start(&path, store.writer.clone(), news)?;
         store.feeder = Some(Arc::new(feeder));
         Ok(store)
     }
 
     /// Without the thread that makes messages searchable.
-    fn open_unfed(path: &Path, migrations: &[&str]) -> Result<(EmbeddedStore, Arc<News>), OpenError> {
+    fn open_unfed(
+        path: &Path,
+        migrations: &[&str],
+        settle_after: Duration,
+    ) -> Result<(EmbeddedStore, Arc<News>), OpenError> {
         let mut connection = schema::open(path, migrations)?;
         let unfed = Unfed::default();
         let news = unfed.news();
@@ -85,7 +90,7 @@ impl EmbeddedStore {
         })?;
         let unsettled = journal.unsettled().clone();
         let store = EmbeddedStore {
-            writer: Writer::start(connection, journal)?,
+            writer: Writer::start(connection, journal, settle_after)?,
             readers: Readers::start(path)?,
             unsettled,
             feeder: None,

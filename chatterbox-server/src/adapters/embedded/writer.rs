@@ -45,7 +45,7 @@ const GATHER_PAUSE: Duration = Duration::from_micros(200);
 const GATHER_MAX: Duration = Duration::from_millis(2);
 
 /// When nothing came for so long, entries are settled that wait for it.
-const SETTLE_AFTER: Duration = Duration::from_millis(400);
+pub(super) const SETTLE_AFTER: Duration = Duration::from_millis(400);
 
 /// Groups whose answers may wait for the task that gives them; the thread gives those of further ones itself.
 const ANSWERING_MAX: usize = 4;
@@ -167,7 +167,11 @@ fn rolled_back(error: &Arc<rusqlite::Error>) -> StoreError {
 
 impl Writer {
     /// Starts the thread; it ends when the last clone is gone, after what waits.
-    pub(super) fn start(connection: Connection, journal: Journal) -> Result<Writer, OpenError> {
+    pub(super) fn start(
+        connection: Connection,
+        journal: Journal,
+        settle_after: Duration,
+    ) -> Result<Writer, OpenError> {
         let (commands, incoming) = mpsc::channel(WAITING_MAX);
         let path = connection.path().unwrap_or_default().into();
         let answering = Arc::new(OnceLock::new());
@@ -180,6 +184,7 @@ impl Writer {
             writing,
             incoming,
             answering: answering.clone(),
+            settle_after,
         };
         std::thread::Builder::new()
             .name("store-writer".to_owned())
@@ -254,6 +259,8 @@ fn pending<T: Send + 'static>(
 }
 
 struct WriterThread {
+    /// See [`SETTLE_AFTER`].
+    settle_after: Duration,
     writing: Writing,
     incoming: mpsc::Receiver<Command>,
     answering: Arc<OnceLock<mpsc::Sender<Answers>>>,
@@ -264,7 +271,7 @@ impl WriterThread {
         let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
         let mut closing = None;
         // How long to wait before entries are settled that are there.
-        let mut patience = Some(SETTLE_AFTER);
+        let mut patience = Some(self.settle_after);
         while closing.is_none() {
             let patience_now = patience.filter(|_| !self.writing.journal.is_empty());
             match receive(&mut self.incoming, &waker, patience_now) {
@@ -272,7 +279,7 @@ impl WriterThread {
                     let mut group = Vec::new();
                     closing = gather(first, &mut self.incoming, &mut group);
                     self.commit(group);
-                    patience = Some(SETTLE_AFTER);
+                    patience = Some(self.settle_after);
                 }
                 // Slice by slice, so that a write that comes now doesn't wait for all of them.
                 Received::Nothing => patience = self.settle_some().then_some(Duration::ZERO),

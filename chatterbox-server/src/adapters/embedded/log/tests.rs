@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chatterbox_core::domain::entry::{ClientMessageId, Entry, Seq};
 use chatterbox_core::ids::{ConversationId, UserId};
@@ -15,7 +16,7 @@ use tempfile::TempDir;
 
 use super::super::schema::MIGRATIONS;
 use super::super::tests::copy_files;
-use super::super::writer::Writing;
+use super::super::writer::{SETTLE_AFTER, Writing};
 use super::super::{EmbeddedStore, FILE_NAME};
 use super::journal::ENTRIES_MAX;
 use super::rows;
@@ -26,7 +27,12 @@ fn dir() -> TempDir {
 
 /// A store in which nobody settles entries but those of this file.
 fn open(dir: &Path) -> EmbeddedStore {
-    let (store, _) = EmbeddedStore::open_unfed(&dir.join(FILE_NAME), MIGRATIONS).unwrap();
+    // Nothing settles by itself, however slow the machine is.
+    open_settling(dir, Duration::from_hours(1))
+}
+
+fn open_settling(dir: &Path, after: Duration) -> EmbeddedStore {
+    let (store, _) = EmbeddedStore::open_unfed(&dir.join(FILE_NAME), MIGRATIONS, after).unwrap();
     store
 }
 
@@ -356,7 +362,7 @@ fn is_redacted(entry: &Entry) -> bool {
 #[tokio::test]
 async fn entries_settle_when_nobody_writes() {
     let dir = dir();
-    let store = open(dir.path());
+    let store = open_settling(dir.path(), SETTLE_AFTER);
     let mut talk = Talk::new(3);
     for at in 0..3 {
         talk.append(&store, at, 200).await;

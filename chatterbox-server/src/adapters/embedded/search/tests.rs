@@ -11,6 +11,7 @@ use rusqlite::Connection;
 
 use super::feed;
 use crate::adapters::embedded::schema::MIGRATIONS;
+use crate::adapters::embedded::writer::SETTLE_AFTER;
 use crate::adapters::embedded::{EmbeddedStore, FILE_NAME};
 
 fn dir() -> tempfile::TempDir {
@@ -18,7 +19,8 @@ fn dir() -> tempfile::TempDir {
 }
 
 fn open_unfed(dir: &tempfile::TempDir) -> EmbeddedStore {
-    let (store, _) = EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS).unwrap();
+    let (store, _) =
+        EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS, SETTLE_AFTER).unwrap();
     store
 }
 
@@ -104,7 +106,8 @@ async fn what_a_failed_transaction_took_back_is_fed_again() {
     let dir = dir();
     let ids = SeededIds::new(1);
     let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
-    let (store, news) = EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS).unwrap();
+    let (store, news) =
+        EmbeddedStore::open_unfed(&dir.path().join(FILE_NAME), MIGRATIONS, SETTLE_AFTER).unwrap();
     let stores = store.stores();
     let said = message(&ids, ann, "tea");
     say(&stores, here, vec![said.clone()]).await;
