@@ -2,7 +2,7 @@
 //! what a member sets for themselves (S-062 to S-072, S-093 to S-095, S-137).
 //!
 //! Whoever changes members or settings puts a proposal into the conversation's log; its `decide` closure asks
-//! [`rights`](crate::domain::rights) on the members as they stand there, so no race gets around a rule. What the rows
+//! [`rights`] on the members as they stand there, so no race gets around a rule. What the rows
 //! say is only good for an early refusal: a conversation one is not in is not found.
 
 mod bans;
