@@ -78,7 +78,10 @@ impl Command {
             let key = element.key();
             if command.name.is_empty() {
                 command.name = key.as_str().to_ascii_lowercase();
-                command.collection = value.as_str().unwrap_or_default().to_owned();
+                value
+                    .as_str()
+                    .unwrap_or_default()
+                    .clone_into(&mut command.collection);
                 command.spec.append(key, value);
             } else if !command.takes(key.as_str(), value)? {
                 command.spec.append(key, value);
@@ -116,12 +119,20 @@ impl Command {
             "autocommit" => self.session.in_transaction = value.as_bool() == Some(false),
             "startTransaction" => self.session.starts = value.as_bool() == Some(true),
             "readConcern" => {
-                let level = document_of(value, "readConcern")?.get("level").map_err(malformed)?;
-                self.read_concern = level.map(|level| text_of(level, "level").map(str::to_owned)).transpose()?;
+                let level = document_of(value, "readConcern")?
+                    .get("level")
+                    .map_err(malformed)?;
+                self.read_concern = level
+                    .map(|level| text_of(level, "level").map(str::to_owned))
+                    .transpose()?;
             }
-            "writeConcern" => self.write_concern = Some(WriteConcern::parse(document_of(value, "writeConcern")?)?),
+            "writeConcern" => {
+                self.write_concern = Some(WriteConcern::parse(document_of(value, "writeConcern")?)?);
+            }
             "$readPreference" => {
-                let mode = document_of(value, "$readPreference")?.get_str("mode").map_err(malformed)?;
+                let mode = document_of(value, "$readPreference")?
+                    .get_str("mode")
+                    .map_err(malformed)?;
                 self.read_preference = Some(mode.to_owned());
             }
             "maxTimeMS" => {
@@ -146,7 +157,10 @@ impl Command {
         let invalid = |message: &str| Err(Failure::new(Code::InvalidOptions, message));
         if let Some(level) = &self.read_concern {
             if !READ_CONCERNS.contains(&level.as_str()) {
-                return Err(Failure::new(Code::FailedToParse, format!("unknown read concern {level}")));
+                return Err(Failure::new(
+                    Code::FailedToParse,
+                    format!("unknown read concern {level}"),
+                ));
             }
             if self.session.in_transaction && !self.session.starts {
                 return invalid("only the first command of a transaction has a read concern");
@@ -175,7 +189,10 @@ impl Command {
 
     /// Whether it writes to one collection, which drivers may retry.
     pub(crate) fn is_write(&self) -> bool {
-        matches!(self.name.as_str(), "insert" | "update" | "delete" | "findandmodify")
+        matches!(
+            self.name.as_str(),
+            "insert" | "update" | "delete" | "findandmodify"
+        )
     }
 }
 
@@ -187,20 +204,30 @@ impl WriteConcern {
             match (key.as_str(), value) {
                 ("w", RawBsonRef::String("majority")) => concern.w = Some("majority".to_owned()),
                 ("w", RawBsonRef::String(other)) => {
-                    return Err(Failure::new(Code::UnknownWriteConcern, format!("no write concern is named {other}")));
+                    return Err(Failure::new(
+                        Code::UnknownWriteConcern,
+                        format!("no write concern is named {other}"),
+                    ));
                 }
                 ("w", number) => {
                     let number = whole_of(number).filter(|number| (0..=50).contains(number));
-                    let number = number.ok_or_else(|| Failure::new(Code::FailedToParse, "w is from 0 to 50"))?;
+                    let number =
+                        number.ok_or_else(|| Failure::new(Code::FailedToParse, "w is from 0 to 50"))?;
                     if number > 1 {
-                        return Err(Failure::new(Code::UnsatisfiableWriteConcern, "there is one server"));
+                        return Err(Failure::new(
+                            Code::UnsatisfiableWriteConcern,
+                            "there is one server",
+                        ));
                     }
                     concern.w = Some(number.to_string());
                 }
                 ("j", value) => concern.journal = value.as_bool(),
                 ("wtimeout" | "provenance" | "fsync", _) => {}
                 (other, _) => {
-                    return Err(Failure::new(Code::FailedToParse, format!("a write concern has no {other}")));
+                    return Err(Failure::new(
+                        Code::FailedToParse,
+                        format!("a write concern has no {other}"),
+                    ));
                 }
             }
         }
@@ -253,7 +280,10 @@ mod tests {
             silent: false,
             form: Form::Message,
             body,
-            sequences: vec![("documents".to_owned(), vec![rawdoc! {"_id": 1}, rawdoc! {"_id": 2}])],
+            sequences: vec![(
+                "documents".to_owned(),
+                vec![rawdoc! {"_id": 1}, rawdoc! {"_id": 2}],
+            )],
         })
     }
 
@@ -276,7 +306,14 @@ mod tests {
             command.spec,
             rawdoc! {"insert": "c", "ordered": true, "documents": [{"_id": 1}, {"_id": 2}]}
         );
-        assert_eq!((command.db.as_str(), command.collection.as_str(), command.statements), ("d", "c", 2));
+        assert_eq!(
+            (
+                command.db.as_str(),
+                command.collection.as_str(),
+                command.statements
+            ),
+            ("d", "c", 2)
+        );
         assert_eq!(command.session.lsid, Some(vec![7; 16]));
         assert_eq!(command.session.txn_number, Some(3));
         assert_eq!(command.write_concern.unwrap().w.unwrap(), "majority");
@@ -288,16 +325,40 @@ mod tests {
         for (body, expected) in [
             (rawdoc! {"find": "c", "readConcern": {"level": "majority"}}, None),
             (rawdoc! {"find": "c", "readConcern": {}}, None),
-            (rawdoc! {"find": "c", "readConcern": {"level": "mostly"}}, Some(Code::FailedToParse)),
-            (rawdoc! {"find": "c", "writeConcern": {"w": 1}}, Some(Code::InvalidOptions)),
-            (rawdoc! {"insert": "c", "readConcern": {"level": "local"}}, Some(Code::InvalidOptions)),
+            (
+                rawdoc! {"find": "c", "readConcern": {"level": "mostly"}},
+                Some(Code::FailedToParse),
+            ),
+            (
+                rawdoc! {"find": "c", "writeConcern": {"w": 1}},
+                Some(Code::InvalidOptions),
+            ),
+            (
+                rawdoc! {"insert": "c", "readConcern": {"level": "local"}},
+                Some(Code::InvalidOptions),
+            ),
             (rawdoc! {"insert": "c", "writeConcern": {"w": 1}}, None),
             (rawdoc! {"insert": "c", "writeConcern": {"w": 1.0}}, None),
-            (rawdoc! {"insert": "c", "writeConcern": {"w": 2}}, Some(Code::UnsatisfiableWriteConcern)),
-            (rawdoc! {"insert": "c", "writeConcern": {"w": "all"}}, Some(Code::UnknownWriteConcern)),
-            (rawdoc! {"insert": "c", "writeConcern": {"w": -1}}, Some(Code::FailedToParse)),
-            (rawdoc! {"insert": "c", "txnNumber": 1_i64}, Some(Code::InvalidOptions)),
-            (rawdoc! {"insert": "c", "txnNumber": "1", "lsid": lsid()}, Some(Code::TypeMismatch)),
+            (
+                rawdoc! {"insert": "c", "writeConcern": {"w": 2}},
+                Some(Code::UnsatisfiableWriteConcern),
+            ),
+            (
+                rawdoc! {"insert": "c", "writeConcern": {"w": "all"}},
+                Some(Code::UnknownWriteConcern),
+            ),
+            (
+                rawdoc! {"insert": "c", "writeConcern": {"w": -1}},
+                Some(Code::FailedToParse),
+            ),
+            (
+                rawdoc! {"insert": "c", "txnNumber": 1_i64},
+                Some(Code::InvalidOptions),
+            ),
+            (
+                rawdoc! {"insert": "c", "txnNumber": "1", "lsid": lsid()},
+                Some(Code::TypeMismatch),
+            ),
             (rawdoc! {"insert": "c", "lsid": 1}, Some(Code::TypeMismatch)),
             (rawdoc! {}, Some(Code::FailedToParse)),
         ] {

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// As in MongoDB.
-const EXPIRES_AFTER: Duration = Duration::from_secs(600);
+const EXPIRES_AFTER: Duration = Duration::from_mins(10);
 /// Above this, the one that was not used for longest goes.
 const CURSORS_MAX: usize = 10_000;
 
@@ -30,7 +30,10 @@ impl Cursors {
     pub(crate) fn keep(&self, id: i64, db: &str, continuation: Vec<u8>) {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         if by_id.len() >= CURSORS_MAX
-            && let Some(oldest) = by_id.iter().min_by_key(|(_, cursor)| cursor.used).map(|(id, _)| *id)
+            && let Some(oldest) = by_id
+                .iter()
+                .min_by_key(|(_, cursor)| cursor.used)
+                .map(|(id, _)| *id)
         {
             by_id.remove(&oldest);
         }

@@ -79,7 +79,10 @@ impl Gateway {
                     .or_else(|_| command.spec.get("killSessions"))
                 {
                     for session in sessions.into_iter().flatten() {
-                        if let Some(id) = session.as_document().and_then(|session| session.get_binary("id").ok()) {
+                        if let Some(id) = session
+                            .as_document()
+                            .and_then(|session| session.get_binary("id").ok())
+                        {
                             self.sessions.end(id.bytes);
                         }
                     }
@@ -174,9 +177,10 @@ impl Gateway {
             .ok_or_else(|| no_such_transaction(number))?;
         let result = execute(&mut transaction.connection, &self.cursors, command).await;
         let result = match result {
-            Ok((_, codes)) if codes.contains(&Code::WriteConflict) => {
-                Err(Failure::new(Code::WriteConflict, "another transaction was faster"))
-            }
+            Ok((_, codes)) if codes.contains(&Code::WriteConflict) => Err(Failure::new(
+                Code::WriteConflict,
+                "another transaction was faster",
+            )),
             other => other,
         };
         // Any error ends a transaction, in MongoDB and in PostgreSQL.
@@ -192,7 +196,9 @@ impl Gateway {
 
 async fn commit(session: &mut Session, number: i64) -> Result<(RawDocumentBuf, Vec<Code>), Failure> {
     let done = || Ok((rawdoc! {"ok": 1.0}, Vec::new()));
-    let open = session.transaction.take_if(|transaction| transaction.number == number);
+    let open = session
+        .transaction
+        .take_if(|transaction| transaction.number == number);
     let Some(mut transaction) = open else {
         // The first answer may have got lost.
         return match session.ended {
@@ -218,7 +224,9 @@ async fn commit(session: &mut Session, number: i64) -> Result<(RawDocumentBuf, V
 }
 
 async fn roll_back(session: &mut Session, number: i64) -> Result<(RawDocumentBuf, Vec<Code>), Failure> {
-    let open = session.transaction.take_if(|transaction| transaction.number == number);
+    let open = session
+        .transaction
+        .take_if(|transaction| transaction.number == number);
     let mut transaction = open.ok_or_else(|| no_such_transaction(number))?;
     session.ended = Some((number, End::RolledBack));
     transaction.connection.roll_back().await?;
@@ -226,7 +234,10 @@ async fn roll_back(session: &mut Session, number: i64) -> Result<(RawDocumentBuf
 }
 
 fn no_such_transaction(number: i64) -> Failure {
-    Failure::new(Code::NoSuchTransaction, format!("there is no transaction {number}"))
+    Failure::new(
+        Code::NoSuchTransaction,
+        format!("there is no transaction {number}"),
+    )
 }
 
 /// A router of a sharded cluster, since such a one needs no list of members.

@@ -1,5 +1,7 @@
 //! Commands as calls of the extension's SQL functions.
 
+use std::fmt::Write;
+
 use bson::raw::RawBsonRef;
 use bson::{RawDocument, RawDocumentBuf, rawdoc};
 use tokio_postgres::Row;
@@ -33,7 +35,11 @@ pub(crate) async fn execute(
         "createindexes" => create_indexes(connection, command).await?,
         "dropindexes" => {
             connection
-                .row(DROP_INDEXES, &[&command.db, &command.spec.as_bytes()], command.time_max)
+                .row(
+                    DROP_INDEXES,
+                    &[&command.db, &command.spec.as_bytes()],
+                    command.time_max,
+                )
                 .await?;
             rawdoc! {"ok": 1.0}
         }
@@ -42,9 +48,11 @@ pub(crate) async fn execute(
                 [&command.db, &command.collection, &command.spec.as_bytes()];
             answer_of(connection.row(COLL_MOD, &values, command.time_max).await?)?
         }
-        "listdatabases" => {
-            answer_of(connection.row(LIST_DATABASES, &[&command.spec.as_bytes()], command.time_max).await?)?
-        }
+        "listdatabases" => answer_of(
+            connection
+                .row(LIST_DATABASES, &[&command.spec.as_bytes()], command.time_max)
+                .await?,
+        )?,
         "drop" => {
             connection
                 .row(DROP, &[&command.db, &command.collection], command.time_max)
@@ -52,17 +60,27 @@ pub(crate) async fn execute(
             rawdoc! {"ok": 1.0}
         }
         "dropdatabase" => {
-            connection.row(DROP_DATABASE, &[&command.db], command.time_max).await?;
+            connection
+                .row(DROP_DATABASE, &[&command.db], command.time_max)
+                .await?;
             rawdoc! {"ok": 1.0, "dropped": command.db.as_str()}
         }
-        other => return Err(Failure::new(Code::CommandNotFound, format!("no such command: {other}"))),
+        other => {
+            return Err(Failure::new(
+                Code::CommandNotFound,
+                format!("no such command: {other}"),
+            ));
+        }
     };
     with_codes(answer).map_err(|error| Failure::new(Code::InternalError, error.to_string()))
 }
 
-const INSERT: &str = "select p_result::bytea from documentdb_api.insert($1, $2::bytea::documentdb_core.bson, NULL, $3)";
-const UPDATE: &str = "select p_result::bytea from documentdb_api.update($1, $2::bytea::documentdb_core.bson, NULL, $3)";
-const DELETE: &str = "select p_result::bytea from documentdb_api.delete($1, $2::bytea::documentdb_core.bson, NULL, $3)";
+const INSERT: &str =
+    "select p_result::bytea from documentdb_api.insert($1, $2::bytea::documentdb_core.bson, NULL, $3)";
+const UPDATE: &str =
+    "select p_result::bytea from documentdb_api.update($1, $2::bytea::documentdb_core.bson, NULL, $3)";
+const DELETE: &str =
+    "select p_result::bytea from documentdb_api.delete($1, $2::bytea::documentdb_core.bson, NULL, $3)";
 const FIND_AND_MODIFY: &str =
     "select p_result::bytea from documentdb_api.find_and_modify($1, $2::bytea::documentdb_core.bson, $3)";
 const FIND: &str = "select cursorpage::bytea, continuation::bytea, cursorid \
@@ -76,9 +94,12 @@ const LIST_INDEXES: &str = "select cursorpage::bytea, continuation::bytea, curso
 const GET_MORE: &str = "select cursorpage::bytea, continuation::bytea from documentdb_api.cursor_get_more($1, \
      $2::bytea::documentdb_core.bson, $3::bytea::documentdb_core.bson)";
 const DELETE_CURSORS: &str = "select documentdb_api_internal.delete_cursors($1)::bytea";
-const COUNT: &str = "select document::bytea from documentdb_api.count_query($1, $2::bytea::documentdb_core.bson)";
-const DISTINCT: &str = "select document::bytea from documentdb_api.distinct_query($1, $2::bytea::documentdb_core.bson)";
-const CREATE: &str = "select documentdb_api.create_collection_view($1, $2::bytea::documentdb_core.bson)::bytea";
+const COUNT: &str =
+    "select document::bytea from documentdb_api.count_query($1, $2::bytea::documentdb_core.bson)";
+const DISTINCT: &str =
+    "select document::bytea from documentdb_api.distinct_query($1, $2::bytea::documentdb_core.bson)";
+const CREATE: &str =
+    "select documentdb_api.create_collection_view($1, $2::bytea::documentdb_core.bson)::bytea";
 // The public function builds in the background: a unique index would not be in force when it returns.
 const CREATE_INDEXES: &str = "select documentdb_api_internal.create_indexes_non_concurrently($1, \
      $2::bytea::documentdb_core.bson, true)::bytea";
@@ -94,16 +115,27 @@ const INDEX_OF: &str =
 /// What names a retryable write to the extension, which keeps it from doing a single statement twice.
 fn write_id(command: &Command) -> Option<String> {
     let session = &command.session;
-    let (Some(lsid), Some(number), false) = (&session.lsid, session.txn_number, session.in_transaction) else {
+    let (Some(lsid), Some(number), false) = (&session.lsid, session.txn_number, session.in_transaction)
+    else {
         return None;
     };
-    let lsid: String = lsid.iter().map(|byte| format!("{byte:02x}")).collect();
-    Some(format!("{lsid}:{number}"))
+    let mut id = String::new();
+    for byte in lsid {
+        // Writing to a text can't fail.
+        let _written = write!(id, "{byte:02x}");
+    }
+    let _written = write!(id, ":{number}");
+    Some(id)
 }
 
-async fn write(connection: &mut Connection, command: &Command, sql: &'static str) -> Result<RawDocumentBuf, Failure> {
+async fn write(
+    connection: &mut Connection,
+    command: &Command,
+    sql: &'static str,
+) -> Result<RawDocumentBuf, Failure> {
     let id = write_id(command);
-    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] = [&command.db, &command.spec.as_bytes(), &id];
+    let values: [&(dyn tokio_postgres::types::ToSql + Sync); 3] =
+        [&command.db, &command.spec.as_bytes(), &id];
     answer_of(connection.row(sql, &values, command.time_max).await?)
 }
 
@@ -133,7 +165,11 @@ async fn with_index_name(connection: &mut Connection, failure: Failure) -> Failu
     }
 }
 
-async fn document(connection: &mut Connection, command: &Command, sql: &'static str) -> Result<RawDocumentBuf, Failure> {
+async fn document(
+    connection: &mut Connection,
+    command: &Command,
+    sql: &'static str,
+) -> Result<RawDocumentBuf, Failure> {
     answer_of(
         connection
             .row(sql, &[&command.db, &command.spec.as_bytes()], command.time_max)
@@ -200,7 +236,11 @@ async fn kill_cursors(
     let mut ids = Vec::new();
     if let Ok(Some(RawBsonRef::Array(array))) = command.spec.get("cursors") {
         for id in array {
-            ids.extend(id.ok().and_then(whole_of).filter(|id| cursors.take(*id).is_some()));
+            ids.extend(
+                id.ok()
+                    .and_then(whole_of)
+                    .filter(|id| cursors.take(*id).is_some()),
+            );
         }
     }
     if !ids.is_empty() {
@@ -217,9 +257,14 @@ async fn kill_cursors(
 fn answer_of(row: Option<Row>) -> Result<RawDocumentBuf, Failure> {
     let row = row.ok_or_else(|| Failure::new(Code::InternalError, "the extension answered with no row"))?;
     let bytes = column(&row, 0)?;
-    let bytes = bytes.ok_or_else(|| Failure::new(Code::InternalError, "the extension answered with nothing"))?;
-    RawDocumentBuf::from_bytes(bytes)
-        .map_err(|error| Failure::new(Code::InternalError, format!("the extension answered with no document: {error}")))
+    let bytes =
+        bytes.ok_or_else(|| Failure::new(Code::InternalError, "the extension answered with nothing"))?;
+    RawDocumentBuf::from_bytes(bytes).map_err(|error| {
+        Failure::new(
+            Code::InternalError,
+            format!("the extension answered with no document: {error}"),
+        )
+    })
 }
 
 /// The bytes of a column, of whatever type it is.
@@ -229,7 +274,10 @@ fn column(row: &Row, at: usize) -> Result<Option<Vec<u8>>, Failure> {
 }
 
 fn unreadable(error: &tokio_postgres::Error) -> Failure {
-    Failure::new(Code::InternalError, format!("the extension's answer can't be read: {error}"))
+    Failure::new(
+        Code::InternalError,
+        format!("the extension's answer can't be read: {error}"),
+    )
 }
 
 /// A value as PostgreSQL sends it.

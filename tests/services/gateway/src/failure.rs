@@ -37,7 +37,6 @@ pub(crate) enum Code {
     TransactionTooOld = 225,
     NoSuchTransaction = 251,
     TooManyLogicalSessions = 261,
-    ExceededTimeLimit = 262,
     DuplicateKey = 11_000,
 }
 
@@ -46,7 +45,7 @@ pub(crate) enum Code {
 #[error("{code:?}: {message}")]
 pub(crate) struct Failure {
     pub(crate) code: Code,
-    message: String,
+    pub(crate) message: String,
     /// Whether this says nothing about whether the transaction it ends was committed.
     pub(crate) unknown_outcome: bool,
 }
@@ -108,7 +107,11 @@ fn told(error: &DbError) -> String {
 
 /// As a MongoDB server says it; clients find the index behind `index: `.
 pub(crate) fn duplicate(index: &str) -> String {
-    let index = if index.starts_with("collection_pk_") { "_id_" } else { index };
+    let index = if index.starts_with("collection_pk_") {
+        "_id_"
+    } else {
+        index
+    };
     format!("E11000 duplicate key error collection index: {index} dup key: {{}}")
 }
 
@@ -141,9 +144,14 @@ pub(crate) fn code_of(sqlstate: &str) -> Code {
     }
 }
 
+/// XX000, packed: the one sqlstate that makes so small a number.
+const INTERNAL_ERROR: u32 = 2600;
+
 /// The sqlstate within a number; none if it is an ordinary code.
 fn unpacked(number: i64) -> Option<String> {
-    let number = u32::try_from(number).ok().filter(|number| *number > 1_000_000)?;
+    let number = u32::try_from(number)
+        .ok()
+        .filter(|number| *number > 1_000_000 || *number == INTERNAL_ERROR)?;
     let letter = |at: u32| char::from_u32(((number >> (6 * at)) & 0x3f) + u32::from(b'0'));
     (0..5).map(letter).collect()
 }
@@ -156,9 +164,15 @@ pub(crate) fn with_codes(answer: RawDocumentBuf) -> Result<(RawDocumentBuf, Vec<
     let mut document = Document::from_reader(answer.as_bytes())?;
     let mut codes = Vec::new();
     for error in document.get_array_mut("writeErrors").into_iter().flatten() {
-        let Some(error) = error.as_document_mut() else { continue };
-        let number = error.get("code").and_then(|code| code.as_i64().or(code.as_i32().map(i64::from)));
-        let Some(sqlstate) = number.and_then(unpacked) else { continue };
+        let Some(error) = error.as_document_mut() else {
+            continue;
+        };
+        let number = error
+            .get("code")
+            .and_then(|code| code.as_i64().or(code.as_i32().map(i64::from)));
+        let Some(sqlstate) = number.and_then(unpacked) else {
+            continue;
+        };
         let code = code_of(&sqlstate);
         codes.push(code);
         error.insert("code", code as i32);
@@ -168,7 +182,9 @@ pub(crate) fn with_codes(answer: RawDocumentBuf) -> Result<(RawDocumentBuf, Vec<
         } else if code == Code::InternalError
             && let Some(Bson::String(message)) = error.get_mut("errmsg")
         {
-            message.push_str(&format!(" ({sqlstate})"));
+            message.push_str(" (");
+            message.push_str(&sqlstate);
+            message.push(')');
         }
     }
     Ok((RawDocumentBuf::try_from(document)?, codes))
@@ -188,8 +204,14 @@ pub(crate) fn refused(answer: &RawDocument) -> Option<Failure> {
     if crate::command::whole_of(ok) != Some(0) {
         return None;
     }
-    let number = answer.get("code").ok().flatten().and_then(crate::command::whole_of);
-    let code = number.and_then(unpacked).map_or(Code::InternalError, |sqlstate| code_of(&sqlstate));
+    let number = answer
+        .get("code")
+        .ok()
+        .flatten()
+        .and_then(crate::command::whole_of);
+    let code = number
+        .and_then(unpacked)
+        .map_or(Code::InternalError, |sqlstate| code_of(&sqlstate));
     Some(Failure::new(code, answer.get_str("errmsg").unwrap_or("refused")))
 }
 
@@ -228,8 +250,14 @@ mod tests {
     #[test]
     fn a_duplicate_names_its_index_as_mongodb_does() {
         for (message, index) in [
-            ("Duplicate key violation on the requested collection: Index 'a_1'", "index: a_1 "),
-            ("duplicate key value violates unique constraint \"collection_pk_7\"", "index: _id_ "),
+            (
+                "Duplicate key violation on the requested collection: Index 'a_1'",
+                "index: a_1 ",
+            ),
+            (
+                "duplicate key value violates unique constraint \"collection_pk_7\"",
+                "index: _id_ ",
+            ),
         ] {
             let answer = rawdoc! {"ok": 1.0, "writeErrors": [{"code": packed("M001C"), "errmsg": message}]};
             let answer = Document::try_from(with_codes(answer).unwrap().0).unwrap();

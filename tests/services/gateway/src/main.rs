@@ -12,7 +12,11 @@
 //! transport taken off. What is kept here is what a MongoDB server keeps beside its data: transactions by session, answers of
 //! retryable writes, cursors; each is bounded and expires. Read and write concerns, which a single PostgreSQL has no use for,
 //! are checked and recorded, so that a test can ask what reached the server (`gatewaySeen`, see [`seen`]).
-#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
+#![expect(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "a program for the terminal"
+)]
 
 mod command;
 mod cursors;
@@ -42,7 +46,10 @@ struct Options {
     #[arg(long, default_value = "127.0.0.1:27090")]
     listen: SocketAddr,
     /// PostgreSQL with the extension, as libpq writes it.
-    #[arg(long, default_value = "host=127.0.0.1 port=5490 user=postgres dbname=postgres")]
+    #[arg(
+        long,
+        default_value = "host=127.0.0.1 port=5490 user=postgres dbname=postgres"
+    )]
     postgres: String,
     /// Connections to PostgreSQL at most.
     #[arg(long, default_value_t = 200)]
@@ -68,7 +75,10 @@ async fn run(options: Options) -> Result<(), String> {
         return ping::ping(address).await;
     }
     if !options.listen.ip().is_loopback() {
-        return Err(format!("{} is not loopback; this server asks nobody who they are", options.listen));
+        return Err(format!(
+            "{} is not loopback; this server asks nobody who they are",
+            options.listen
+        ));
     }
     let postgres = options
         .postgres

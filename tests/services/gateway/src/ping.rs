@@ -19,7 +19,7 @@ pub(crate) async fn ping(address: SocketAddr) -> Result<(), String> {
         .await
         .map_err(|_| format!("{address} does not answer"))?
         .map_err(|error| format!("{address}: {error}"))?;
-    if answer.get_f64("ok") == Ok(1.0) {
+    if answer.get("ok").ok().flatten().and_then(crate::command::whole_of) == Some(1) {
         Ok(())
     } else {
         Err(format!("{address} answers {answer:?}"))
@@ -31,5 +31,7 @@ async fn ask(address: SocketAddr) -> Result<bson::RawDocumentBuf, WireError> {
     let question = wire::answer(Form::Message, 0, &rawdoc! {"ping": 1, "$db": "admin"});
     stream.write_all(&question).await?;
     let answer = wire::read(&mut stream).await?;
-    answer.map(|answer| answer.body).ok_or(WireError::Malformed("closed"))
+    answer
+        .map(|answer| answer.body)
+        .ok_or(WireError::Malformed("closed"))
 }

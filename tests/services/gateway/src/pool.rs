@@ -60,16 +60,22 @@ impl Pool {
 
     /// A connection, waited for if all are in use.
     pub(crate) async fn connection(self: &Arc<Self>) -> Result<Connection, Failure> {
-        let gone = |why: &str| Failure::new(Code::ShutdownInProgress, format!("PostgreSQL can't be reached: {why}"));
+        let gone = |why: &str| {
+            Failure::new(
+                Code::ShutdownInProgress,
+                format!("PostgreSQL can't be reached: {why}"),
+            )
+        };
         let permit = timeout(CONNECTION_WAIT_MAX, Arc::clone(&self.permits).acquire_owned())
             .await
             .map_err(|_| gone("all connections are busy"))?
             .map_err(|error| gone(&error.to_string()))?;
-        let client = match self.take_idle() {
-            Some(client) => client,
-            None => timeout(CONNECTION_WAIT_MAX, self.connect())
+        let client = if let Some(client) = self.take_idle() {
+            client
+        } else {
+            timeout(CONNECTION_WAIT_MAX, self.connect())
                 .await
-                .map_err(|_| gone("it does not answer"))??,
+                .map_err(|_| gone("it does not answer"))??
         };
         Ok(Connection {
             client: Some(client),
@@ -91,7 +97,10 @@ impl Pool {
             .connect(NoTls)
             .await
             .map_err(|error| Failure::of_postgres(&error))?;
-        // Ends with the client, or with PostgreSQL; the client then says that it is closed.
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with its client, or with PostgreSQL; the client then says that it is closed"
+        )]
         tokio::spawn(connection);
         Ok(Client {
             postgres,
@@ -115,25 +124,28 @@ impl Connection {
         let cancel = client.postgres.cancel_token();
         let answer = client.row(sql, values);
         tokio::pin!(answer);
-        let result = match time_max {
-            None => answer.await,
-            Some(time_max) => match timeout(time_max, &mut answer).await {
-                Ok(result) => result,
-                Err(_) => {
-                    let cancelled = async {
-                        // If this can't be asked for, the time runs out below.
-                        let _asked = cancel.cancel_query(NoTls).await;
-                        answer.await
-                    };
-                    let Ok(result) = timeout(CANCEL_MAX, cancelled).await else {
-                        return Err(Failure::new(Code::MaxTimeMSExpired, "the time is up"));
-                    };
-                    result
-                }
-            },
+        let result = if let Some(time_max) = time_max {
+            if let Ok(result) = timeout(time_max, &mut answer).await {
+                result
+            } else {
+                let cancelled = async {
+                    // If this can't be asked for, the time runs out below.
+                    let _asked = cancel.cancel_query(NoTls).await;
+                    answer.await
+                };
+                timeout(CANCEL_MAX, cancelled)
+                    .await
+                    .map_err(|_| Failure::new(Code::MaxTimeMSExpired, "the time is up"))?
+            }
+        } else {
+            answer.await
         };
         // An error that PostgreSQL told leaves the connection usable.
-        if result.as_ref().err().is_none_or(|error| error.as_db_error().is_some()) {
+        if result
+            .as_ref()
+            .err()
+            .is_none_or(|error| error.as_db_error().is_some())
+        {
             self.dirty = was_dirty;
         }
         result.map_err(|error| Failure::of_postgres(&error))
@@ -179,13 +191,12 @@ impl Client {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Option<Row>, tokio_postgres::Error> {
-        let statement = match self.statements.get(sql) {
-            Some(statement) => statement.clone(),
-            None => {
-                let statement = self.postgres.prepare(sql).await?;
-                self.statements.insert(sql, statement.clone());
-                statement
-            }
+        let statement = if let Some(statement) = self.statements.get(sql) {
+            statement.clone()
+        } else {
+            let statement = self.postgres.prepare(sql).await?;
+            self.statements.insert(sql, statement.clone());
+            statement
         };
         Ok(self.postgres.query(&statement, values).await?.into_iter().next())
     }

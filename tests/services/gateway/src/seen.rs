@@ -39,7 +39,9 @@ impl Seen {
         if record.entries.len() >= ENTRIES_MAX {
             record.entries.pop_front();
         }
-        record.entries.push_back((n, command.db.clone(), entry(n, command, code)));
+        record
+            .entries
+            .push_back((n, command.db.clone(), entry(n, command, code)));
     }
 
     /// What came to `db` at `after` or later.
@@ -56,9 +58,13 @@ impl Seen {
 }
 
 fn entry(n: i64, command: &Command, code: Option<i32>) -> RawDocumentBuf {
-    let mut entry = rawdoc! {"n": n, "command": command.name.as_str(), "collection": command.collection.as_str()};
+    let mut entry =
+        rawdoc! {"n": n, "command": command.name.as_str(), "collection": command.collection.as_str()};
     if command.statements > 0 {
-        entry.append(cstr!("statements"), i64::try_from(command.statements).unwrap_or(i64::MAX));
+        entry.append(
+            cstr!("statements"),
+            i64::try_from(command.statements).unwrap_or(i64::MAX),
+        );
     }
     if let Some(level) = &command.read_concern {
         entry.append(cstr!("readConcern"), level.as_str());

@@ -17,7 +17,9 @@ const CLIENTS_MAX: usize = 2_000;
 pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
     let places = Arc::new(Semaphore::new(CLIENTS_MAX));
     loop {
-        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else {
+            return;
+        };
         let stream = match listener.accept().await {
             Ok((stream, _)) => stream,
             Err(error) => {
@@ -27,6 +29,10 @@ pub(crate) async fn serve(listener: TcpListener, gateway: Arc<Gateway>) {
             }
         };
         let gateway = Arc::clone(&gateway);
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it ends with its connection; nothing waits for this program's end"
+        )]
         tokio::spawn(async move {
             if let Err(error) = converse(stream, &gateway).await
                 && !matches!(error, WireError::Io(_))

@@ -11,9 +11,9 @@ use crate::failure::{Code, Failure};
 use crate::pool::Connection;
 
 /// A transaction that is left alone this long is rolled back, as in MongoDB.
-const TRANSACTION_MAX: Duration = Duration::from_secs(60);
+const TRANSACTION_MAX: Duration = Duration::from_mins(1);
 /// What `hello` promises.
-const SESSION_MAX: Duration = Duration::from_secs(30 * 60);
+const SESSION_MAX: Duration = Duration::from_mins(30);
 /// Above this, new ones are refused.
 const SESSIONS_MAX: usize = 20_000;
 /// Larger answers are not remembered.
@@ -73,14 +73,19 @@ impl Sessions {
 
     /// Forgets a session; dropped, an open transaction's connection closes, and PostgreSQL rolls back.
     pub(crate) fn end(&self, id: &[u8]) {
-        self.by_id.lock().unwrap_or_else(PoisonError::into_inner).remove(id);
+        self.by_id
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(id);
     }
 
     /// Rolls back transactions and forgets sessions that were left alone. Those in use are not.
     pub(crate) fn expire(&self, now: Instant) {
         let mut by_id = self.by_id.lock().unwrap_or_else(PoisonError::into_inner);
         by_id.retain(|_, session| {
-            let Ok(mut session) = session.try_lock() else { return true };
+            let Ok(mut session) = session.try_lock() else {
+                return true;
+            };
             let alone = now.saturating_duration_since(session.used);
             if alone >= TRANSACTION_MAX
                 && let Some(transaction) = session.transaction.take()
@@ -129,7 +134,10 @@ mod tests {
         assert_eq!(held.answered(3).unwrap(), None);
         assert_eq!(held.answered(1).unwrap_err().code, Code::TransactionTooOld);
         sessions.expire(Instant::now() + SESSION_MAX);
-        assert!(Arc::ptr_eq(&sessions.get(b"a").unwrap(), &session), "it was in use");
+        assert!(
+            Arc::ptr_eq(&sessions.get(b"a").unwrap(), &session),
+            "it was in use"
+        );
         drop(held);
         sessions.expire(Instant::now() + SESSION_MAX);
         assert!(!Arc::ptr_eq(&sessions.get(b"a").unwrap(), &session));
@@ -141,7 +149,10 @@ mod tests {
         for number in 0..SESSIONS_MAX {
             sessions.get(&number.to_le_bytes()).unwrap();
         }
-        assert_eq!(sessions.get(b"one more").unwrap_err().code, Code::TooManyLogicalSessions);
+        assert_eq!(
+            sessions.get(b"one more").unwrap_err().code,
+            Code::TooManyLogicalSessions
+        );
         sessions.end(&7_usize.to_le_bytes());
         sessions.get(b"one more").unwrap();
     }

@@ -282,12 +282,22 @@ mod tests {
             .await
             .unwrap()
             .unwrap();
-        assert_eq!((message.form, message.body), (Form::Query, rawdoc! {"isMaster": 1}));
+        assert_eq!(
+            (message.form, message.body),
+            (Form::Query, rawdoc! {"isMaster": 1})
+        );
     }
 
     #[tokio::test]
     async fn every_length_is_bounded_before_anything_is_allocated() {
-        for length in [i32::MIN, -1, 0, 15, i32::try_from(MESSAGE_BYTES_MAX).unwrap() + 1, i32::MAX] {
+        for length in [
+            i32::MIN,
+            -1,
+            0,
+            15,
+            i32::try_from(MESSAGE_BYTES_MAX).unwrap() + 1,
+            i32::MAX,
+        ] {
             let mut bytes = insert();
             bytes[..4].copy_from_slice(&length.to_le_bytes());
             let error = read(&mut bytes.as_slice()).await.unwrap_err();
