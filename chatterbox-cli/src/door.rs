@@ -1,6 +1,7 @@
 //! The way to the command stack: through the running server, or around it when none runs.
 
 use chatterbox_core::app::Command;
+use chatterbox_core::role::Role;
 use chatterbox_server::config::Config;
 use chatterbox_server::control::{Client, Status};
 use chatterbox_server::run::Node;
@@ -21,7 +22,12 @@ impl Door {
         if let Some(client) = Client::connect(&config.data_dir).await? {
             return Ok(Door::Server(client));
         }
-        Ok(Door::Store(Box::new(Node::open(config).await?)))
+        // Beside other nodes, if there are any: it runs no jobs and takes no sockets.
+        let config = Config {
+            role: Role::Api,
+            ..config.clone()
+        };
+        Ok(Door::Store(Box::new(Node::open(&config).await?)))
     }
 
     /// Has a command done; its reply as JSON.

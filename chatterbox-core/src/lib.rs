@@ -23,6 +23,7 @@ pub mod log;
 pub mod memory;
 pub mod ports;
 pub mod realtime;
+pub mod role;
 pub mod server;
 pub mod stack;
 pub mod tasks;

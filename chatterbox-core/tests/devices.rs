@@ -11,12 +11,13 @@ use chatterbox_core::app::{Effect, EndReason, UserSignal};
 use chatterbox_core::clock::SystemClock;
 use chatterbox_core::engine::eio::QueueLimits;
 use chatterbox_core::hub::{Channel, Detached, Hub};
-use chatterbox_core::ids::{SessionId, UserId};
+use chatterbox_core::ids::{NodeId, SessionId, SystemIds, UserId};
 use chatterbox_core::layers::{Carry, Publisher};
-use chatterbox_core::log::{Deliveries, Encoder, Relay};
+use chatterbox_core::log::{Deliveries, Encoder, Fences, Relay};
 use chatterbox_core::memory::{MemoryBus, MemoryStores};
 use chatterbox_core::ports::bus::Bus;
 use chatterbox_core::ports::storage::Stores;
+use chatterbox_core::role::Role;
 use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::views::Names;
@@ -37,10 +38,11 @@ impl Node {
             hub.clone(),
             stores.clone(),
             Encoder::new(names.clone()),
-            Some(outgoing),
+            Some(outgoing.clone()),
             tasks.clone(),
         );
-        relay.start(&tasks, hub.clone(), deliveries.clone(), |_, _| {});
+        let fences = Fences::new(NodeId::new(&SystemIds::new()), Role::Api, outgoing);
+        relay.start(&tasks, hub.clone(), deliveries.clone(), fences, |_, _| {});
         let publisher = Publisher::new(deliveries, names, Arc::new(SystemClock));
         Node {
             hub,

@@ -14,11 +14,12 @@ use chatterbox_core::domain::change::SettingsChange;
 use chatterbox_core::domain::entry::{Entry, EntryKind, MessageBody, Seq};
 use chatterbox_core::error::Error;
 use chatterbox_core::hub::{Channel, Detached, Hub};
-use chatterbox_core::ids::{ConversationId, EntryId, IdSource, UserId};
-use chatterbox_core::log::{Announcer, Deliveries, Encoder, Log, Posted, Proposal, Receipt, Relay};
+use chatterbox_core::ids::{ConversationId, EntryId, IdSource, NodeId, SystemIds, UserId};
+use chatterbox_core::log::{Announcer, Deliveries, Encoder, Fences, Log, Posted, Proposal, Receipt, Relay};
 use chatterbox_core::memory::{MemoryBus, MemoryLog, MemoryStores};
 use chatterbox_core::ports::bus::Bus;
 use chatterbox_core::ports::storage::{CreatedRoom, Stores};
+use chatterbox_core::role::Role;
 use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::{Fault, FaultyBus, Flaky, SeededIds, samples};
 use chatterbox_core::views::Names;
@@ -75,7 +76,8 @@ impl Cluster {
             Some(outgoing.clone()),
             tasks.clone(),
         );
-        relay.start(&tasks, hub, deliveries.clone(), |_, _| {});
+        let fences = Fences::new(NodeId::new(&SystemIds::new()), Role::Api, outgoing.clone());
+        relay.start(&tasks, hub, deliveries.clone(), fences, |_, _| {});
         let announcer = Announcer::new(encoder, deliveries.clone(), Some(outgoing));
         let log = Log::new(
             self.stores.clone(),

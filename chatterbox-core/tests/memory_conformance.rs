@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use chatterbox_core::memory::{
-    MemoryBlocks, MemoryBus, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemorySessions,
-    MemoryStores, MemoryUsers,
+    MemoryBlobs, MemoryBlocks, MemoryBus, MemoryLog, MemoryPresence, MemoryQueue, MemoryRateLimiter,
+    MemorySessions, MemoryStores, MemoryUsers,
 };
 
 const PLENTY: usize = 100_000;
@@ -21,6 +21,7 @@ chatterbox_core::conversation_log_conformance!(async || Arc::new(MemoryLog::new(
 chatterbox_core::rate_limiter_conformance!(async || Arc::new(MemoryRateLimiter::new(PLENTY)));
 chatterbox_core::presence_conformance!(async || Arc::new(MemoryPresence::new(PLENTY)));
 chatterbox_core::queue_conformance!(async || Arc::new(MemoryQueue::new(PLENTY)));
+chatterbox_core::blobs_conformance!(async || Arc::new(MemoryBlobs::new(1 << 30)));
 chatterbox_core::bus_conformance!(async || {
     let bus = MemoryBus::new();
     [bus.node(), bus.node()]

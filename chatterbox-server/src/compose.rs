@@ -9,17 +9,21 @@ use chatterbox_core::clock::Timestamp;
 use chatterbox_core::domain::secret::Secret;
 use chatterbox_core::http::client_ip::TrustedProxies;
 use chatterbox_core::http::{AllowedOrigins, ApiLimits, HealthCheck};
+use chatterbox_core::ids::{NodeId, SystemIds};
+use chatterbox_core::ports::blob::Blobs;
+use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::rate_limit::Quota;
-use chatterbox_core::ports::storage::SessionStore;
+use chatterbox_core::ports::storage::{SessionStore, Stores};
 use chatterbox_core::realtime::{Caps, Cors};
 use chatterbox_core::server::{ChatServer, Ports, Settings};
 use chatterbox_core::tasks::Tasks;
 
+#[cfg(feature = "embedded")]
 use crate::adapters::embedded::EmbeddedStore;
-use crate::config::{Config, Environment, Rate};
-
-#[cfg(not(feature = "embedded"))]
-compile_error!("the server needs a store: build it with the feature `embedded`");
+use crate::adapters::files::FileBlobs;
+#[cfg(feature = "s3")]
+use crate::adapters::s3::{S3Blobs, S3Options};
+use crate::config::{self, Config, Environment, Rate};
 
 /// Messages a user may send at once, as a multiple of what they may send in `RATE_LIMIT_WS`'s time (S-142).
 const MESSAGE_BURST: u32 = 2;
@@ -33,7 +37,82 @@ pub struct Composed {
     pub chat: ChatServer,
     /// Owner of everything that runs for it.
     pub tasks: Tasks,
-    store: EmbeddedStore,
+    store: OpenStore,
+}
+
+/// Closed at the end.
+enum OpenStore {
+    #[cfg(feature = "embedded")]
+    Embedded(EmbeddedStore),
+}
+
+impl OpenStore {
+    /// The store that the configuration asks for, and the ports it serves.
+    async fn open(
+        config: &Config,
+        tasks: &Tasks,
+    ) -> Result<(OpenStore, Stores, Arc<dyn Queue>), ComposeError> {
+        match config.backend() {
+            #[cfg(feature = "embedded")]
+            config::Store::Embedded => {
+                let directory = config.data_dir.clone();
+                let opening = tasks.spawn_blocking(move || EmbeddedStore::open(&directory));
+                let store = opening.await.map_err(failed)?.map_err(failed)?;
+                store.answer_in(tasks);
+                let (stores, queue) = (store.stores(), store.queue());
+                Ok((OpenStore::Embedded(store), stores, queue))
+            }
+            #[cfg(not(feature = "embedded"))]
+            config::Store::Embedded => Err(not_built("embedded store")),
+            config::Store::Mongo { .. } => Err(not_built("MongoDB")),
+        }
+    }
+
+    /// The health check of where writes go.
+    fn check_name(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "embedded")]
+            OpenStore::Embedded(_) => "sqlite",
+        }
+    }
+
+    async fn close(self) {
+        match self {
+            #[cfg(feature = "embedded")]
+            OpenStore::Embedded(store) => store.close().await,
+        }
+    }
+}
+
+/// The configuration refuses this before anything is opened.
+fn not_built(what: &str) -> ComposeError {
+    failed(format!(
+        "this build has no adapter for what the configuration asks for: {what}"
+    ))
+}
+
+/// Where files are kept.
+async fn open_files(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Blobs>, ComposeError> {
+    match config.files() {
+        config::Files::Directory(directory) => {
+            let opening = tasks.spawn_blocking(move || FileBlobs::open(&directory));
+            Ok(Arc::new(opening.await.map_err(failed)?.map_err(failed)?))
+        }
+        #[cfg(feature = "s3")]
+        config::Files::S3(s3) => {
+            let options = S3Options {
+                endpoint: s3.endpoint,
+                region: s3.region,
+                access_key: s3.access_key,
+                secret_key: s3.secret_key,
+                bucket: s3.bucket,
+                derived_bucket: s3.derived_bucket,
+            };
+            Ok(Arc::new(S3Blobs::open(options).await.map_err(failed)?))
+        }
+        #[cfg(not(feature = "s3"))]
+        config::Files::S3(_) => Err(not_built("S3")),
+    }
 }
 
 /// Why the chat could not be put together.
@@ -42,17 +121,25 @@ pub struct Composed {
 pub struct ComposeError(Box<dyn std::error::Error + Send + Sync>);
 
 impl Composed {
-    /// Opens the store in the data directory, which the caller has locked, and builds the chat on it.
+    /// Opens the backends that the configuration asks for, and builds the chat on them. The caller has locked the data
+    /// directory.
     pub async fn open(config: &Config, secret: &Secret) -> Result<Composed, ComposeError> {
         let tasks = Tasks::new();
-        let directory = config.data_dir.clone();
-        let opening = tasks.spawn_blocking(move || EmbeddedStore::open(&directory));
-        let store = opening.await.map_err(failed)?.map_err(failed)?;
-        store.answer_in(&tasks);
-        let ports = Ports::of_one_process(store.stores(), store.queue());
-        let health = StorageHealth(ports.stores.sessions.clone());
-        let chat = ChatServer::builder(settings(config, secret), ports)
-            .health_check(Box::new(health))
+        let node = NodeId::new(&SystemIds::new());
+        let (store, stores, queue) = OpenStore::open(config, &tasks).await?;
+        let ports = Ports {
+            blobs: open_files(config, &tasks).await?,
+            ..Ports::of_one_process(stores, queue)
+        };
+        let store_check = WritesHealth {
+            name: store.check_name(),
+            sessions: ports.stores.sessions.clone(),
+        };
+        let chat = ChatServer::builder(settings(config, secret), ports.clone())
+            .role(config.role)
+            .node(node)
+            .health_check(Box::new(store_check))
+            .health_check(Box::new(FilesHealth(ports.blobs)))
             .build(tasks.clone())
             .await
             .map_err(failed)?;
@@ -139,13 +226,16 @@ fn origins(list: &[String]) -> (AllowedOrigins, Cors) {
     (AllowedOrigins::exactly(values), sockets)
 }
 
-/// Whether the store takes writes: asked with one that changes nothing.
-struct StorageHealth(Arc<dyn SessionStore>);
+/// Whether the store takes writes: asked with one that changes nothing. Nothing goes without.
+struct WritesHealth {
+    name: &'static str,
+    sessions: Arc<dyn SessionStore>,
+}
 
 #[async_trait]
-impl HealthCheck for StorageHealth {
+impl HealthCheck for WritesHealth {
     fn name(&self) -> &'static str {
-        "storage"
+        self.name
     }
 
     fn is_vital(&self) -> bool {
@@ -153,6 +243,24 @@ impl HealthCheck for StorageHealth {
     }
 
     async fn works(&self) -> bool {
-        self.0.sweep(Timestamp::EPOCH, 1).await.is_ok()
+        self.sessions.sweep(Timestamp::EPOCH, 1).await.is_ok()
+    }
+}
+
+/// Whether files can be kept. Messages go without.
+struct FilesHealth(Arc<dyn Blobs>);
+
+#[async_trait]
+impl HealthCheck for FilesHealth {
+    fn name(&self) -> &'static str {
+        "storage"
+    }
+
+    fn is_vital(&self) -> bool {
+        false
+    }
+
+    async fn works(&self) -> bool {
+        self.0.works().await
     }
 }

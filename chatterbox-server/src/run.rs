@@ -100,7 +100,7 @@ async fn serve(config: &Config) -> Result<(), StartError> {
     control::serve(&node.lock, Arc::new(operator), tasks)?;
     let serving = listen::serve(bound, &chat, &admission, tasks);
     greet(&url, config.environment);
-    drain_on_signal(signals, serving, node, config.shutdown_grace).await;
+    drain_on_signal(signals, serving, node, config).await;
     Ok(())
 }
 
@@ -118,18 +118,20 @@ fn greet(url: &str, environment: Environment) {
     let _ = writeln!(output, "ChatterBox listens on {url}{mode}").and_then(|()| output.flush());
 }
 
-async fn drain_on_signal(mut signals: Signals, serving: Serving, node: Node, grace: Duration) {
+async fn drain_on_signal(mut signals: Signals, serving: Serving, node: Node, config: &Config) {
+    let (grace, delay) = (config.shutdown_grace, config.drain_delay);
     let name = signals.next().await;
     info!("{name}: draining");
     let drain = async move {
-        serving.stop_accepting().await;
         let chat = &node.composed.chat;
-        // A millisecond for each: a wave of reconnects that the next process can take.
-        let spread = Duration::from_millis(chat.connections().sessions as u64).min(grace / 2);
-        // Side by side: a held poll is a request in flight until its session ends. A polling client between two polls
-        // can't be told, since nothing is accepted any more, and isn't waited for.
-        let goodbye = tokio::time::timeout(spread + GOODBYE_TIME, chat.drain(spread));
-        let _ = tokio::join!(goodbye, serving.drain());
+        chat.stop_being_ready();
+        // Load balancers look, and send new clients elsewhere, before anybody is sent away.
+        tokio::time::sleep(delay).await;
+        // A millisecond for each: a wave of reconnects that the other processes can take.
+        let spread = Duration::from_millis(chat.connections().sessions as u64).min((grace - delay) / 2);
+        // Requests are taken meanwhile: those of clients that poll, and those that a balancer still sends here.
+        let _ = tokio::time::timeout(spread + GOODBYE_TIME, chat.drain(spread)).await;
+        serving.drain().await;
         // Nobody finds a socket that nobody answers on.
         let _ = std::fs::remove_file(control::socket_path(node.lock.directory()));
         node.close().await;

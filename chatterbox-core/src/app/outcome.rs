@@ -90,6 +90,14 @@ pub enum Effect {
         /// Who.
         user: UserId,
     },
+    /// A membership has ended with an entry of the log: the reply waits until no node delivers anything above it to
+    /// whom it puts out, 5 s at most (S-068).
+    Fence {
+        /// Of which conversation.
+        conversation: ConversationId,
+        /// With this entry.
+        up_to: Seq,
+    },
     /// Somebody types, for the next six seconds (S-089).
     Typing {
         /// Who, and where.

@@ -10,6 +10,7 @@ use utoipa::ToSchema;
 
 use super::request_id::RequestId;
 use crate::error::{Error, FieldError};
+use crate::role::Role;
 
 /// So long a client is asked to wait when the server doesn't know better.
 const UNAVAILABLE_RETRY: Duration = Duration::from_secs(2);
@@ -21,6 +22,8 @@ pub(super) enum ApiError {
     App(#[from] Error),
     #[error("there is no such route")]
     NoRoute,
+    #[error("this process has the role {role} and does not serve {what}; another process of this chat does")]
+    Elsewhere { role: Role, what: &'static str },
     #[error("this route does not know this method")]
     Method,
     #[error("the body must be JSON, with Content-Type: application/json, and not compressed")]
@@ -40,6 +43,7 @@ impl ApiError {
         match self {
             ApiError::App(error) => error.code(),
             ApiError::NoRoute => "NOT_FOUND",
+            ApiError::Elsewhere { .. } => "WRONG_ROLE",
             ApiError::Method => "METHOD_NOT_ALLOWED",
             ApiError::UnsupportedType => "UNSUPPORTED_TYPE",
             ApiError::TooLarge { .. } => "PAYLOAD_TOO_LARGE",
@@ -53,6 +57,7 @@ impl ApiError {
         match self {
             ApiError::App(error) => status_of(error),
             ApiError::NoRoute => StatusCode::NOT_FOUND,
+            ApiError::Elsewhere { .. } => StatusCode::MISDIRECTED_REQUEST,
             ApiError::Method => StatusCode::METHOD_NOT_ALLOWED,
             ApiError::UnsupportedType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ApiError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,

@@ -23,6 +23,7 @@ use super::auth::Identity;
 use super::error::{ApiError, write_body};
 use super::rate;
 use super::request_id::{self, RequestId};
+use super::router::HEALTH;
 use super::state::RestState;
 
 /// Names the request, writes the body of a refusal, and marks every answer as what it is: JSON for one reader.
@@ -58,7 +59,7 @@ fn mark(headers: &mut HeaderMap, hsts: bool) {
 /// Finds out who sends the request from where, and lets it through if it is within the limits.
 pub(super) async fn gate(State(state): State<RestState>, mut request: Request, next: Next) -> Response {
     // Probes come from everywhere, often, and cost nothing (S-141).
-    if request.uri().path().starts_with("/api/health") {
+    if request.uri().path().starts_with(HEALTH) {
         return next.run(request).await;
     }
     let peer = request.extensions().get::<SocketAddr>().copied();

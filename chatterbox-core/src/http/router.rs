@@ -1,6 +1,7 @@
 //! All routes of the API. The OpenAPI document is checked against this list.
 
 use axum::Router;
+use axum::extract::Request;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{MethodRouter, delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
@@ -9,6 +10,7 @@ use super::error::ApiError;
 use super::routes::{auth, conversations, health, messages, presence, rooms, users};
 use super::state::RestState;
 use super::{openapi, pipeline};
+use crate::role::Role;
 
 /// Method, path and handler of every route.
 pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestState>)> {
@@ -162,18 +164,20 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
 
 /// The routes in their pipeline.
 pub(super) fn router(state: RestState) -> Router {
-    pipelined(with_routes(Router::new()), state)
+    pipelined(with_routes(Router::new(), state.role), state)
 }
 
-fn with_routes(router: Router<RestState>) -> Router<RestState> {
+fn with_routes(router: Router<RestState>, role: Role) -> Router<RestState> {
     routes()
         .into_iter()
+        .filter(|(_, path, _)| role.serves_rest() || path.starts_with(HEALTH))
         .fold(router, |router, (_, path, handler)| router.route(path, handler))
 }
 
 fn pipelined(router: Router<RestState>, state: RestState) -> Router {
+    let role = state.role;
     router
-        .fallback(async || ApiError::NoRoute)
+        .fallback(async move |request: Request| elsewhere(role, request.uri().path()))
         .method_not_allowed_fallback(async || ApiError::Method)
         .layer(from_fn_with_state(state.clone(), pipeline::gate))
         .layer(CatchPanicLayer::custom(pipeline::panicked))
@@ -181,6 +185,26 @@ fn pipelined(router: Router<RestState>, state: RestState) -> Router {
         .layer(state.origins.layer())
         .layer(from_fn_with_state(state.clone(), pipeline::finish))
         .with_state(state)
+}
+
+/// What every process answers.
+pub(super) const HEALTH: &str = "/api/health";
+
+/// Why there is no such route: another process may have it (S-023).
+fn elsewhere(role: Role, path: &str) -> ApiError {
+    if !role.serves_rest() && path.starts_with("/api/") {
+        ApiError::Elsewhere {
+            role,
+            what: "the REST API",
+        }
+    } else if !role.serves_sockets() && path.starts_with("/socket.io") {
+        ApiError::Elsewhere {
+            role,
+            what: "sockets",
+        }
+    } else {
+        ApiError::NoRoute
+    }
 }
 
 /// The pipeline around a route that panics.

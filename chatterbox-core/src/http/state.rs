@@ -10,6 +10,7 @@ use crate::app::accounts::LiveSessions;
 use crate::auth::Cursors;
 use crate::ids::IdSource;
 use crate::layers::Buckets;
+use crate::role::Role;
 use crate::stack::Stack;
 
 /// What the REST API is built from.
@@ -34,6 +35,8 @@ pub struct RestParts {
     pub proxies: TrustedProxies,
     /// Whether browsers are told to come by HTTPS only; for servers that are reached by it.
     pub hsts: bool,
+    /// What this process serves: health always, the rest with a role that has it.
+    pub role: Role,
 }
 
 /// The parts, shared by all requests.

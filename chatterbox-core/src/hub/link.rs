@@ -185,6 +185,11 @@ impl Link {
         self.wake();
     }
 
+    /// Whether a namespace was joined.
+    pub(crate) fn has_joined(&self) -> bool {
+        self.lock().joined
+    }
+
     /// Bytes that are queued and not yet taken by the kernel or a GET.
     pub fn queued_bytes(&self) -> usize {
         self.0.queued_bytes.load(Ordering::Relaxed)

@@ -25,6 +25,7 @@ use crate::error::Error;
 use crate::ids::{NodeId, UserId};
 use crate::log::{Deliveries, Subscribed};
 use crate::ports::presence::{Presence, PresenceError, Renewal, Transition};
+use crate::role::Role;
 use crate::tasks::Tasks;
 
 /// A node's lease and how often it is renewed (DESIGN.md section 4, Presence). With the time until another node looks
@@ -83,6 +84,7 @@ impl Presences {
         node: NodeId,
         clock: Arc<dyn Clock>,
         deliveries: Arc<Deliveries>,
+        role: Role,
         tasks: &Tasks,
     ) -> Presences {
         let (changes, incoming) = mpsc::channel(WAITING_MAX);
@@ -96,6 +98,7 @@ impl Presences {
             leaving: HashMap::new(),
             due: BTreeSet::new(),
             news: HashMap::new(),
+            role,
         };
         tasks.spawn_until_stopped(reporter.run(incoming));
         Presences { connections, changes }
@@ -144,6 +147,7 @@ impl Presences {
             | Effect::ProfileChanged(_)
             | Effect::Opened { .. }
             | Effect::PutOut { .. }
+            | Effect::Fence { .. }
             | Effect::Typing { .. }
             | Effect::StopTyping { .. }
             | Effect::EndSessions { .. }
@@ -183,6 +187,7 @@ struct Reporter {
     due: BTreeSet<(Instant, UserId)>,
     /// What is to be told. The last change counts.
     news: HashMap<UserId, News>,
+    role: Role,
 }
 
 struct Leaving {
@@ -222,13 +227,16 @@ impl Reporter {
         let mut renewals = ticks(RENEW_EVERY);
         let mut claims = ticks(CLAIM_EVERY);
         let mut tellings = ticks(TELL_EVERY);
+        // A lease is for the users of a node, and who runs out of it is looked for by those who watch and by workers.
+        let holds_lease = self.role.serves_sockets();
+        let claims_others = holds_lease || self.role.works();
         loop {
             let next = self.due.first().map(|(at, _)| *at);
             let result = tokio::select! {
                 // The first renewal comes before the first user.
                 biased;
-                _ = renewals.tick() => self.renew().await,
-                _ = claims.tick() => self.claim().await,
+                _ = renewals.tick(), if holds_lease => self.renew().await,
+                _ = claims.tick(), if claims_others => self.claim().await,
                 _ = tellings.tick(), if !self.news.is_empty() => {
                     self.tell().await;
                     Ok(())

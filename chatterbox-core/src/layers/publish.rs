@@ -15,7 +15,7 @@ use crate::engine::{CloseReason, Packet};
 use crate::error::Error;
 use crate::hub::{Channel, Delivery, Farewell, Hub, Link};
 use crate::ids::{ConversationId, SessionId, UserId};
-use crate::log::{Deliveries, Reach};
+use crate::log::{Deliveries, Fences, Reach};
 use crate::views::event::MessageRef;
 use crate::views::{Names, Notifications, PublicUser};
 
@@ -26,6 +26,7 @@ pub struct Publisher {
     deliveries: Arc<Deliveries>,
     names: Names,
     clock: Arc<dyn Clock>,
+    fences: Option<Arc<Fences>>,
 }
 
 impl Publisher {
@@ -35,7 +36,14 @@ impl Publisher {
             deliveries,
             names,
             clock,
+            fences: None,
         }
+    }
+
+    /// With a way to wait for other nodes.
+    pub fn fenced_by(mut self, fences: Option<Arc<Fences>>) -> Publisher {
+        self.fences = fences;
+        self
     }
 
     async fn encode(&self, signal: &Signal) -> Result<Packet, Error> {
@@ -143,6 +151,11 @@ impl Publisher {
                 self.deliveries.exit(*conversation, *user);
                 if let Some(outgoing) = outgoing {
                     outgoing.exit(*conversation, *user);
+                }
+            }
+            Effect::Fence { conversation, up_to } => {
+                if let Some(fences) = &self.fences {
+                    fences.pass(&self.deliveries, *conversation, *up_to).await;
                 }
             }
             Effect::Typing { typist, session } => self.deliveries.typists().began(typist.clone(), *session),

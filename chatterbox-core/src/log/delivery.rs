@@ -143,6 +143,31 @@ impl Deliveries {
         }
     }
 
+    /// Whether everything up to an entry was delivered to those who watch the conversation here, if anybody does.
+    pub(super) fn has_delivered(&self, conversation: ConversationId, up_to: Seq) -> bool {
+        let watched = self.lock().get(&conversation).cloned();
+        watched.is_none_or(|watched| watched.lock().last.is_some_and(|last| last >= up_to))
+    }
+
+    /// Waits until that is so, reading from the log what does not come.
+    pub(super) async fn delivered(self: &Arc<Self>, conversation: ConversationId, up_to: Seq) {
+        let mut pause = GAP_PATIENCE / 4;
+        while !self.has_delivered(conversation, up_to) {
+            tokio::time::sleep(pause).await;
+            pause *= 2;
+            let watched = self.lock().get(&conversation).cloned();
+            if let Some(watched) = watched
+                && !self.has_delivered(conversation, up_to)
+                && let Err(error) = self.heal(&watched).await
+            {
+                tracing::debug!(
+                    error = &error as &dyn std::error::Error,
+                    "what is to be delivered could not be read yet"
+                );
+            }
+        }
+    }
+
     /// Compares the heads of all watched conversations with what was delivered, and delivers what is missing.
     pub async fn compare_heads(self: &Arc<Self>) -> Result<(), Error> {
         let all: Vec<Arc<Watched>> = self.lock().values().cloned().collect();

@@ -11,6 +11,9 @@
 //! typing:       conversation (12) | user (12) | ended (1: 0 no, else why) | room (1 + n) | username (1 + n)
 //! presence:     user (12) | partners | groups | except | packet;   each: number (2) | ids (12 each)
 //! profile:      user (12)
+//! fence:        node (12) | number (8) | conversation (12) | seq (4)
+//! passed:       node (12) | number (8)
+//! sign:         node (12) | sign (1: 1 new, 2 here, 3 gone)
 //! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing)
 //!               | author (1: 0 none, 1 one) | user (12, if one) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
@@ -25,7 +28,7 @@ use crate::domain::conversation::RoomName;
 use crate::domain::entry::Seq;
 use crate::engine::frame::FrameKind;
 use crate::engine::{Frame, Packet};
-use crate::ids::{ConversationId, SessionId, UserId};
+use crate::ids::{ConversationId, NodeId, SessionId, UserId};
 use crate::live::{StopReason, Typist};
 
 const VERSION: u8 = 1;
@@ -85,6 +88,31 @@ pub enum Envelope {
         /// Whose.
         user: UserId,
     },
+    /// A node asks to be told when the others have delivered up to an entry (S-068).
+    Fence {
+        /// Which node.
+        node: NodeId,
+        /// Its name for this.
+        number: u64,
+        /// Whose entry.
+        conversation: ConversationId,
+        /// Which.
+        up_to: Seq,
+    },
+    /// A node has delivered what it was asked about.
+    Passed {
+        /// Which node.
+        node: NodeId,
+        /// The asker's name for it.
+        number: u64,
+    },
+    /// A node with sockets is there, or no longer.
+    Sign {
+        /// Which.
+        node: NodeId,
+        /// What it says.
+        sign: Sign,
+    },
     /// An event for all devices of a user.
     Tell {
         /// Whose.
@@ -99,6 +127,17 @@ pub enum Envelope {
         /// Which.
         sessions: Vec<SessionId>,
     },
+}
+
+/// What a node says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sign {
+    /// It has just come, and knows of nobody yet.
+    New,
+    /// It is there.
+    Here,
+    /// It has no sockets any more.
+    Gone,
 }
 
 /// Which connections an event reaches that is in no log.
@@ -197,6 +236,28 @@ impl Envelope {
             Envelope::ProfileChanged { user } => {
                 out.put_u8(9);
                 out.put_slice(user.as_bytes());
+            }
+            Envelope::Fence {
+                node,
+                number,
+                conversation,
+                up_to,
+            } => {
+                out.put_u8(10);
+                out.put_slice(node.as_bytes());
+                out.put_u64(*number);
+                out.put_slice(conversation.as_bytes());
+                out.put_u32(up_to.0);
+            }
+            Envelope::Passed { node, number } => {
+                out.put_u8(11);
+                out.put_slice(node.as_bytes());
+                out.put_u64(*number);
+            }
+            Envelope::Sign { node, sign } => {
+                out.put_u8(12);
+                out.put_slice(node.as_bytes());
+                out.put_u8(sign_number(*sign));
             }
         }
         out.freeze()
@@ -299,9 +360,39 @@ impl Envelope {
             9 => Ok(Envelope::ProfileChanged {
                 user: UserId::from_bytes(take_id(&mut bytes)?),
             }),
+            10 => Ok(Envelope::Fence {
+                node: NodeId::from_bytes(take_id(&mut bytes)?),
+                number: bytes.try_get_u64().map_err(|_| UnknownEnvelope)?,
+                conversation: ConversationId::from_bytes(take_id(&mut bytes)?),
+                up_to: Seq(bytes.try_get_u32().map_err(|_| UnknownEnvelope)?),
+            }),
+            11 => Ok(Envelope::Passed {
+                node: NodeId::from_bytes(take_id(&mut bytes)?),
+                number: bytes.try_get_u64().map_err(|_| UnknownEnvelope)?,
+            }),
+            12 => Ok(Envelope::Sign {
+                node: NodeId::from_bytes(take_id(&mut bytes)?),
+                sign: take_sign(&mut bytes)?,
+            }),
             _ => Err(UnknownEnvelope),
         }
     }
+}
+
+const SIGNS: [Sign; 3] = [Sign::New, Sign::Here, Sign::Gone];
+
+fn sign_number(sign: Sign) -> u8 {
+    match sign {
+        Sign::New => 1,
+        Sign::Here => 2,
+        Sign::Gone => 3,
+    }
+}
+
+fn take_sign(bytes: &mut Bytes) -> Result<Sign, UnknownEnvelope> {
+    let number = bytes.try_get_u8().map_err(|_| UnknownEnvelope)?;
+    let sign = SIGNS.into_iter().find(|sign| sign_number(*sign) == number);
+    sign.ok_or(UnknownEnvelope)
 }
 
 const STOPS: [StopReason; 4] = [
@@ -523,6 +614,20 @@ mod tests {
             },
             Envelope::Exit { conversation, user },
             Envelope::ProfileChanged { user },
+            Envelope::Fence {
+                node: NodeId::from_bytes([4; 12]),
+                number: 1 << 40,
+                conversation,
+                up_to: Seq(7),
+            },
+            Envelope::Passed {
+                node: NodeId::from_bytes([4; 12]),
+                number: 3,
+            },
+            Envelope::Sign {
+                node: NodeId::from_bytes([4; 12]),
+                sign: Sign::Gone,
+            },
             Envelope::Typing {
                 typist: typist(None),
                 ended: None,

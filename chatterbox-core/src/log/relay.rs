@@ -7,12 +7,13 @@ use tokio::sync::mpsc;
 
 use super::announce::Announcement;
 use super::delivery::Deliveries;
-use super::envelope::{Envelope, Reach};
+use super::envelope::{Envelope, Reach, Sign};
+use super::fence::Fences;
 use crate::app::EndReason;
 use crate::domain::entry::Seq;
 use crate::engine::Packet;
 use crate::hub::{Channel, Delivery, Hub};
-use crate::ids::{ConversationId, SessionId, UserId};
+use crate::ids::{ConversationId, NodeId, SessionId, UserId};
 use crate::live::{StopReason, Typist};
 use crate::ports::bus::{Bus, BusEvent};
 use crate::tasks::Tasks;
@@ -113,6 +114,33 @@ impl Outgoing {
         self.publish(EVERY_NODE.to_owned(), Envelope::ProfileChanged { user });
     }
 
+    /// Asks all other nodes to say when they have delivered up to an entry.
+    pub(super) fn fence(&self, node: NodeId, number: u64, conversation: ConversationId, up_to: Seq) {
+        let envelope = Envelope::Fence {
+            node,
+            number,
+            conversation,
+            up_to,
+        };
+        self.publish(EVERY_NODE.to_owned(), envelope);
+    }
+
+    /// Tells a node that asked so.
+    pub(super) fn passed(&self, to: NodeId, node: NodeId, number: u64) {
+        self.publish(channel_of(to), Envelope::Passed { node, number });
+    }
+
+    /// Tells all other nodes of this one.
+    pub(super) fn sign(&self, node: NodeId, sign: Sign) {
+        self.publish(EVERY_NODE.to_owned(), Envelope::Sign { node, sign });
+    }
+
+    /// Tells a node that is new of this one.
+    pub(super) fn sign_to(&self, to: NodeId, node: NodeId) {
+        let sign = Sign::Here;
+        self.publish(channel_of(to), Envelope::Sign { node, sign });
+    }
+
     /// Sessions have ended; every node looks for their sockets.
     pub fn end_sessions(&self, sessions: Vec<SessionId>, reason: EndReason) {
         self.publish(EVERY_NODE.to_owned(), Envelope::EndSessions { reason, sessions });
@@ -170,6 +198,7 @@ impl Relay {
         tasks: &Tasks,
         hub: Arc<Hub<Channel>>,
         deliveries: Arc<Deliveries>,
+        fences: Arc<Fences>,
         end_sessions: impl Fn(&[SessionId], EndReason) + Send + 'static,
     ) {
         let Relay { bus, mut orders } = self;
@@ -192,8 +221,12 @@ impl Relay {
             }
         });
         let Some(mut incoming) = incoming else { return };
+        let signing = tasks.clone();
         tasks.spawn_until_stopped(async move {
             let _ = bus.subscribe(EVERY_NODE).await;
+            let _ = bus.subscribe(&channel_of(fences.node())).await;
+            // Others answer, which is heard by now.
+            signing.spawn_until_stopped(fences.clone().keep_signing());
             while let Some(event) = incoming.recv().await {
                 match event {
                     BusEvent::Reconnected => {
@@ -231,6 +264,14 @@ impl Relay {
                         }
                         Ok(Envelope::ProfileChanged { user }) => deliveries.profile_changed(user),
                         Ok(Envelope::EndSessions { reason, sessions }) => end_sessions(&sessions, reason),
+                        Ok(Envelope::Fence {
+                            node,
+                            number,
+                            conversation,
+                            up_to,
+                        }) => fences.asked(&deliveries, node, number, conversation, up_to),
+                        Ok(Envelope::Passed { node, number }) => fences.heard_passed(node, number),
+                        Ok(Envelope::Sign { node, sign }) => fences.heard_sign(node, sign),
                         Err(unknown) => tracing::debug!("{unknown}"),
                     },
                 }
@@ -258,4 +299,9 @@ async fn compare(deliveries: &Arc<Deliveries>) {
 
 fn channel(conversation: ConversationId) -> String {
     format!("c:{conversation}")
+}
+
+/// What one node alone listens to.
+fn channel_of(node: NodeId) -> String {
+    format!("n:{node}")
 }

@@ -1,6 +1,6 @@
 //! One lane per conversation and node: proposals wait here in order and are appended batch by batch, one in flight.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
@@ -31,6 +31,9 @@ const LAGGING_AT_ONCE: usize = 500;
 
 /// How long the stored rows may lag behind in what nobody misses.
 const SETTLE_EVERY: Duration = Duration::from_secs(1);
+
+/// How often a worker looks for rows that a dead node has left behind.
+const REPAIR_EVERY: Duration = Duration::from_mins(1);
 
 /// Decides on the state at the head what is to be written, or why nothing may be. Nothing to write is fine: it is so
 /// already. Called again when the head has moved, so it must not depend on how often it is called.
@@ -214,7 +217,10 @@ impl Log {
 
     /// Brings the rows up to date that a crash left behind their logs: before the server serves, for subscriptions are
     /// decided on rows.
+    ///
+    /// Other nodes may append meanwhile, so each conversation is looked at once.
     pub async fn repair(&self) -> Result<(), Error> {
+        let mut seen = HashSet::new();
         loop {
             let lagging = self
                 .shared
@@ -223,10 +229,11 @@ impl Log {
                 .conversations
                 .lagging(LAGGING_AT_ONCE)
                 .await?;
-            if lagging.is_empty() {
+            let fresh: Vec<ConversationId> = lagging.into_iter().filter(|id| seen.insert(*id)).collect();
+            if fresh.is_empty() {
                 return Ok(());
             }
-            for conversation in lagging {
+            for conversation in fresh {
                 let mut state = State::load(&self.shared.appender.stores, conversation).await?;
                 state.project(&self.shared.appender.stores).await?;
             }
@@ -310,6 +317,19 @@ impl Lane {
         }
         let length = waiting.proposals.len().min(BATCH_MAX);
         Some(waiting.proposals.drain(..length).collect())
+    }
+}
+
+/// Brings rows up to date for ever that nodes have left behind which are gone.
+pub(crate) async fn repair_regularly(log: Log) {
+    loop {
+        tokio::time::sleep(REPAIR_EVERY).await;
+        if let Err(error) = log.repair().await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "the rows that dead nodes left behind could not be brought up to date; tried again soon"
+            );
+        }
     }
 }
 

@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! MemoryStores::new(entries) ──▶ Stores { users, sessions, blocks, conversations, messages, log }   each holds `entries` rows at most
-//! MemoryQueue · MemoryPresence · MemoryRateLimiter · MemoryBus ──node()──▶ Bus    bounded as each says
+//! MemoryBlobs · MemoryQueue · MemoryPresence · MemoryRateLimiter · MemoryBus ──node()──▶ Bus    bounded as each says
 //! ```
 //!
 //! Everything is lost with the process. A twin keeps the invariants of its port by one lock per store, held for the
 //! length of a look-up and never across an await; a store that is at its bound answers
 //! [`StoreError::Full`](crate::ports::storage::StoreError::Full) to what would add a row and goes on serving the rest.
 
+mod blobs;
 mod blocks;
 mod bus;
 mod conversations;
@@ -23,6 +24,7 @@ mod users;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use blobs::MemoryBlobs;
 pub use blocks::MemoryBlocks;
 pub use bus::{MemoryBus, MemoryBusNode};
 pub use conversations::MemoryConversations;

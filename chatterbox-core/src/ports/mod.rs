@@ -5,6 +5,7 @@
 //! adapter, ours or a third party's, passes the same named tests.
 
 pub mod audience;
+pub mod blob;
 pub mod bus;
 pub mod presence;
 pub mod queue;

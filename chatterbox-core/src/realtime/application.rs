@@ -3,9 +3,9 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::Context;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use crate::engine::{CloseReason, Message};
+use crate::engine::{CloseReason, Message, Packet};
 use crate::hub::Link;
 
 /// What the handshake told about the client.
@@ -31,6 +31,12 @@ pub trait Application: Send + Sync + 'static {
     /// Whether this client may open a session at all.
     fn admit(&self, _handshake: &Handshake) -> Result<(), Forbidden> {
         Ok(())
+    }
+
+    /// What a connection is told that is closed in so long because the server goes away; nothing unless said
+    /// otherwise. Only those are told that have joined a namespace ([`Link::joined`]).
+    fn draining(&self, _closed_in: Duration) -> Option<Packet> {
+        None
     }
 
     /// A session was opened; `link` sends to it.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -17,9 +17,9 @@ use crate::app::accounts::LiveSessions;
 use crate::app::presence::{Connect, Disconnect, SetActivity};
 use crate::app::{Actor, Call, Principal, Turn, UseCase};
 use crate::clock::Clock;
-use crate::engine::chat::{Action, Begun, Chat, ChatRules, Replied, Request, Step, Steps};
+use crate::engine::chat::{Action, Begun, Chat, ChatRules, Replied, Request, Step, Steps, encode};
 use crate::engine::sio::Rules;
-use crate::engine::{CloseReason, Message};
+use crate::engine::{CloseReason, Message, Packet};
 use crate::error::Error;
 use crate::hub::{Channel, Hub, Link};
 use crate::layers::end_session;
@@ -55,6 +55,11 @@ pub struct ChatRealtime {
 
 impl Application for ChatRealtime {
     type Session = ChatSession;
+
+    /// S-128.
+    fn draining(&self, closed_in: Duration) -> Option<Packet> {
+        Some(encode::server_draining(closed_in))
+    }
 
     fn open(self: &Arc<Self>, link: Link, handshake: Handshake, now: Instant) -> ChatSession {
         ChatSession {

@@ -30,6 +30,8 @@ use crate::tasks::Tasks;
 
 /// How long a connection waits at a shutdown until everything it was asked is answered.
 const ANSWERED_WITHIN: Duration = Duration::from_secs(2);
+/// In so many steps at most the sessions are closed at a shutdown that takes its time.
+const DRAIN_WAVES: u32 = 100;
 /// How long a shutdown waits for clients to hear of it.
 const GONE_WITHIN: Duration = Duration::from_secs(3);
 
@@ -130,14 +132,29 @@ impl<A: Application> EngineIo<A> {
         self.0.sessions.counters()
     }
 
-    /// Takes no further sessions, closes all there are ([`CloseReason::ShuttingDown`]: clients come back by
-    /// themselves, to another node) spread over a time, each when what it asked for is answered, 2 s later at most,
-    /// and waits 3 s at most until they are gone.
+    /// Takes no further sessions, and closes all there are ([`CloseReason::ShuttingDown`]: clients come back by
+    /// themselves, to another node) spread over a time, which each is told at once
+    /// ([`Application::draining`]). Until then a session goes on as before; it is closed when what it asked for is
+    /// answered, 2 s later at most. Waits 3 s at most until they are gone.
     pub async fn shutdown(&self, spread: Duration) {
         let sessions = &self.0.sessions;
         let all = sessions.close();
-        let waves = if spread.is_zero() { 1 } else { 100 };
-        let per_wave = all.len().div_ceil(waves).max(1);
+        let sessions_now = u32::try_from(all.len()).unwrap_or(u32::MAX);
+        let waves = if spread.is_zero() {
+            1
+        } else {
+            sessions_now.clamp(1, DRAIN_WAVES)
+        };
+        let per_wave = all.len().div_ceil(waves as usize).max(1);
+        let mut due = Duration::ZERO;
+        for wave in all.chunks(per_wave) {
+            for link in wave.iter().filter(|link| link.has_joined()) {
+                if let Some(packet) = self.0.application.draining(due) {
+                    link.send(packet);
+                }
+            }
+            due += spread / waves;
+        }
         for wave in all.chunks(per_wave) {
             for link in wave {
                 link.finish(Farewell {
@@ -147,7 +164,7 @@ impl<A: Application> EngineIo<A> {
                 });
             }
             if !spread.is_zero() {
-                tokio::time::sleep(spread / 100).await;
+                tokio::time::sleep(spread / waves).await;
             }
         }
         drop(all);

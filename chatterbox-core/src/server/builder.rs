@@ -24,8 +24,11 @@ use crate::layers::{
     AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
     end_sessions, follow_revocations,
 };
-use crate::log::{Announcer, Deliveries, Encoder, Log, Relay, compare_regularly, settle_regularly};
-use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::log::{
+    Announcer, Deliveries, Encoder, Fences, Log, Relay, compare_regularly, repair_regularly, settle_regularly,
+};
+use crate::memory::{MemoryBlobs, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::ports::blob::Blobs;
 use crate::ports::bus::Bus;
 use crate::ports::presence::Presence;
 use crate::ports::queue::Queue;
@@ -33,6 +36,7 @@ use crate::ports::rate_limit::{Quota, RateLimiter};
 use crate::ports::storage::Stores;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{self, EngineIo};
+use crate::role::Role;
 use crate::stack::{Layers, Stack};
 use crate::tasks::Tasks;
 use crate::views::Names;
@@ -41,6 +45,9 @@ use crate::worker::Worker;
 /// Buckets kept in this process while the shared limiter can't answer.
 const LOCAL_BUCKETS_MAX: usize = 100_000;
 
+/// Files kept in this process where nothing else keeps them.
+const BLOB_BYTES_MAX: u64 = 256 << 20;
+
 /// What the server needs of the outside world.
 #[derive(Clone)]
 pub struct Ports {
@@ -48,6 +55,8 @@ pub struct Ports {
     pub stores: Stores,
     /// Durable jobs.
     pub queue: Arc<dyn Queue>,
+    /// Files.
+    pub blobs: Arc<dyn Blobs>,
     /// Who is online.
     pub presence: Arc<dyn Presence>,
     /// Token buckets.
@@ -66,11 +75,13 @@ impl Ports {
         Ports::of_one_process(MemoryStores::new(entries), Arc::new(MemoryQueue::new(entries)))
     }
 
-    /// Durable storage, and the rest in this process: for a server of one node.
+    /// Durable storage, and the rest in this process: for a server of one node. Files are lost with it; set `blobs` to
+    /// what keeps them.
     pub fn of_one_process(stores: Stores, queue: Arc<dyn Queue>) -> Ports {
         Ports {
             stores,
             queue,
+            blobs: Arc::new(MemoryBlobs::new(BLOB_BYTES_MAX)),
             presence: Arc::new(MemoryPresence::new(1_000_000)),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1_000_000)),
             bus: None,
@@ -183,6 +194,8 @@ pub struct Builder {
     settings: Settings,
     ports: Ports,
     health: Vec<Box<dyn HealthCheck>>,
+    role: Role,
+    node: Option<NodeId>,
     version: &'static str,
 }
 
@@ -192,6 +205,8 @@ impl Builder {
             settings,
             ports,
             health: Vec::new(),
+            role: Role::All,
+            node: None,
             version: env!("CARGO_PKG_VERSION"),
         }
     }
@@ -202,19 +217,37 @@ impl Builder {
         self
     }
 
+    /// What this process does of the chat (S-023); everything unless told otherwise.
+    pub fn role(mut self, role: Role) -> Builder {
+        self.role = role;
+        self
+    }
+
+    /// The name of this process among the nodes; a fresh one unless told otherwise.
+    pub fn node(mut self, node: NodeId) -> Builder {
+        self.node = Some(node);
+        self
+    }
+
     /// Starts the server's tasks on the current runtime, owned by `tasks`, and makes the rooms of the first start.
     pub async fn build(self, tasks: Tasks) -> Result<ChatServer, BuildError> {
         let Builder {
             settings,
             ports,
             health,
+            role,
+            node,
             version,
         } = self;
+        let node = node.unwrap_or_else(|| NodeId::new(&*ports.ids));
         let hub: Arc<Hub<Channel>> = Arc::new(Hub::new());
         let names = Names::new(ports.stores.users.clone());
-        let log = LogParts::start(&ports, &hub, &names, &tasks);
+        let log = LogParts::start(&ports, &hub, &names, (node, role), &tasks);
         log.log.repair().await.map_err(BuildError::Repair)?;
         tasks.spawn_until_stopped(settle_regularly(log.log.clone()));
+        if role.works() && ports.bus.is_some() {
+            tasks.spawn_until_stopped(repair_regularly(log.log.clone()));
+        }
 
         let previous = settings.previous_secrets.iter().map(Vec::as_slice);
         let ring = KeyRing::new(&settings.secret, previous);
@@ -246,7 +279,6 @@ impl Builder {
 
         let local = Arc::new(MemoryRateLimiter::new(LOCAL_BUCKETS_MAX));
         let buckets = Buckets::new(ports.rate_limiter.clone(), local);
-        let node = NodeId::new(&*ports.ids);
         let user_limits = UserLimits {
             messages: settings.message_quota,
             rooms: settings.room_quota,
@@ -260,16 +292,20 @@ impl Builder {
                 node,
                 ports.clock.clone(),
                 log.deliveries.clone(),
+                role,
                 &tasks,
             ),
             receipts: Receipts::new(hub.clone(), log.deliveries.outgoing().cloned(), tasks.clone()),
-            publisher: Publisher::new(log.deliveries.clone(), names.clone(), ports.clock.clone()),
+            publisher: Publisher::new(log.deliveries.clone(), names.clone(), ports.clock.clone())
+                .fenced_by(log.fences.clone()),
             enqueuer: Enqueuer::new(ports.queue.clone(), ports.clock.clone(), ports.ids.clone()),
         };
         let stack = Stack::new(app, layers, tasks.clone());
         make_rooms(&stack, &settings.rooms).await?;
-        let worker = Worker::new(ports.queue, ports.stores, ports.clock.clone(), ports.ids.clone());
-        tasks.spawn_until_stopped(worker.run());
+        if role.works() {
+            let worker = Worker::new(ports.queue, ports.stores, ports.clock.clone(), ports.ids.clone());
+            tasks.spawn_until_stopped(worker.run());
+        }
 
         let draining = CancellationToken::new();
         let chat = ChatRealtime {
@@ -300,6 +336,7 @@ impl Builder {
             origins: settings.origins,
             proxies: settings.proxies.clone(),
             hsts: settings.hsts,
+            role,
         });
         Ok(ChatServer {
             rest,
@@ -308,6 +345,8 @@ impl Builder {
                 stack,
                 proxies: settings.proxies,
                 draining,
+                role,
+                fences: log.fences,
             }),
         })
     }
@@ -317,10 +356,18 @@ impl Builder {
 struct LogParts {
     log: Log,
     deliveries: Arc<Deliveries>,
+    /// Where there are other nodes.
+    fences: Option<Arc<Fences>>,
 }
 
 impl LogParts {
-    fn start(ports: &Ports, hub: &Arc<Hub<Channel>>, names: &Names, tasks: &Tasks) -> LogParts {
+    fn start(
+        ports: &Ports,
+        hub: &Arc<Hub<Channel>>,
+        names: &Names,
+        (node, role): (NodeId, Role),
+        tasks: &Tasks,
+    ) -> LogParts {
         let (relay, outgoing) = ports.bus.clone().map(Relay::new).unzip();
         let encoder = Encoder::new(names.clone());
         let deliveries = Deliveries::new(
@@ -330,11 +377,18 @@ impl LogParts {
             outgoing.clone(),
             tasks.clone(),
         );
-        if let Some(relay) = relay {
+        let fences = outgoing.clone().map(|outgoing| Fences::new(node, role, outgoing));
+        if let (Some(relay), Some(fences)) = (relay, fences.clone()) {
             let local = hub.clone();
-            relay.start(tasks, hub.clone(), deliveries.clone(), move |sessions, reason| {
-                end_sessions(&local, sessions, reason);
-            });
+            relay.start(
+                tasks,
+                hub.clone(),
+                deliveries.clone(),
+                fences,
+                move |sessions, reason| {
+                    end_sessions(&local, sessions, reason);
+                },
+            );
             let sessions = ports.stores.sessions.clone();
             tasks.spawn_until_stopped(follow_revocations(sessions, ports.clock.clone(), hub.clone()));
         }
@@ -346,7 +400,11 @@ impl LogParts {
             announcer,
             tasks.clone(),
         );
-        LogParts { log, deliveries }
+        LogParts {
+            log,
+            deliveries,
+            fences,
+        }
     }
 }
 

@@ -20,8 +20,11 @@ use tower::{Service, ServiceExt};
 
 pub use builder::{Builder, Ports, Settings};
 
+pub use crate::role::Role;
+
 use crate::http::RestApi;
 use crate::http::client_ip::TrustedProxies;
+use crate::log::Fences;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{ClientAddress, Counters, EngineIo};
 use crate::stack::Stack;
@@ -56,6 +59,8 @@ struct Shared {
     stack: Stack,
     proxies: TrustedProxies,
     draining: CancellationToken,
+    role: Role,
+    fences: Option<Arc<Fences>>,
 }
 
 impl ChatServer {
@@ -80,11 +85,20 @@ impl ChatServer {
         self.realtime.counters()
     }
 
-    /// Goes away politely: not ready any more, then closes all connections, spread over a time, so that clients come
-    /// back by themselves, to another node. Calls under way finish.
-    pub async fn drain(&self, spread: Duration) {
+    /// Not ready any more from now on, while everything is served as before: load balancers look for another node.
+    pub fn stop_being_ready(&self) {
         self.shared.draining.cancel();
+    }
+
+    /// Goes away politely: not ready any more, takes no further connections, tells those there are when each is closed
+    /// (`server-draining`), and closes them then, spread over a time, so that clients come back by themselves, to another
+    /// node. Calls under way finish.
+    pub async fn drain(&self, spread: Duration) {
+        self.stop_being_ready();
         self.realtime.shutdown(spread).await;
+        if let Some(fences) = &self.shared.fences {
+            fences.leave();
+        }
     }
 }
 
@@ -105,7 +119,7 @@ where
     }
 
     fn call(&mut self, mut request: Request<B>) -> Answer {
-        if self.realtime.matches(request.uri().path()) {
+        if self.shared.role.serves_sockets() && self.realtime.matches(request.uri().path()) {
             let peer = request.extensions().get::<SocketAddr>().copied();
             let client = self.shared.proxies.client_ip(peer, request.headers());
             if let (Some(ip), Some(peer)) = (client.0, peer) {

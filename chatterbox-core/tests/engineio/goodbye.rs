@@ -22,7 +22,18 @@ struct Chat {
     tasks: Tasks,
     log: Gate,
     ann: UserId,
+    token: String,
     socket: WebSocket<DuplexStream>,
+}
+
+/// A connection that has logged in.
+async fn login(server: &ChatServer, token: &str) -> WebSocket<DuplexStream> {
+    let mut socket = piped(server, "EIO=4&transport=websocket", 4096).await;
+    assert!(socket.text().await.starts_with("0{"));
+    socket.send(&format!(r#"40{{"token":"{token}"}}"#)).await;
+    assert!(socket.text().await.starts_with("40{"));
+    assert!(socket.text().await.starts_with(r#"42["authenticated""#));
+    socket
 }
 
 impl Chat {
@@ -49,16 +60,8 @@ impl Chat {
             user_agent: None,
         };
         let Registered(login) = server.stack().call(Actor::Nobody, register).await.unwrap();
-        let mut socket = piped(&server, "EIO=4&transport=websocket", 4096).await;
-        assert!(socket.text().await.starts_with("0{"));
-        socket
-            .send(&format!(
-                r#"40{{"token":"{}"}}"#,
-                login.tokens.access_token.as_str()
-            ))
-            .await;
-        assert!(socket.text().await.starts_with("40{"));
-        assert!(socket.text().await.starts_with(r#"42["authenticated""#));
+        let token = login.tokens.access_token.as_str().to_owned();
+        let mut socket = self::login(&server, &token).await;
         socket.send(r#"420["join-room",{"roomName":"general"}]"#).await;
         socket.until("430[").await;
         Chat {
@@ -66,6 +69,7 @@ impl Chat {
             tasks,
             log,
             ann: login.user.id,
+            token,
             socket,
         }
     }
@@ -107,6 +111,7 @@ async fn farewell(mut socket: WebSocket<DuplexStream>) -> (Vec<String>, u16) {
     }
 }
 
+const DRAINING: &str = r#"42["server-draining""#;
 const MESSAGE: &str = r#"42["room-message",{""#;
 const SENT: [&str; 2] = [r#"431[{"ok":true,"mess"#, r#"432[{"ok":true,"mess"#];
 
@@ -120,7 +125,9 @@ async fn a_drain_answers_the_sends_under_way_first() {
         farewell(chat.socket).await
     });
     texts.retain(|text| text != MESSAGE);
-    assert_eq!((&texts[..], code), (&SENT.map(str::to_owned)[..], 1012));
+    let [first, second] = SENT;
+    let expected = [DRAINING, first, second].map(str::to_owned);
+    assert_eq!((&texts[..], code), (&expected[..], 1012));
     assert!(
         began.elapsed() < Duration::from_secs(1),
         "nobody waits longer than for the answers"
@@ -148,6 +155,54 @@ async fn a_session_that_ends_answers_the_sends_under_way_first() {
     chat.tasks.stop().await;
 }
 
+/// The end of a connection: its own clock, and the code.
+async fn lost_at(socket: &mut WebSocket<DuplexStream>, began: Instant) -> (Duration, u16) {
+    loop {
+        match socket.next().await {
+            Message::Close(Some(frame)) => return (began.elapsed(), frame.code.into()),
+            Message::Text(text) => assert_ne!(text.as_str(), "41", "clients come back by themselves"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_128_each_client_is_told_when_to_come_back_and_served_until_then() {
+    let chat = Chat::start().await;
+    let mut sockets = [chat.socket, login(&chat.server, &chat.token).await];
+    sockets[1]
+        .send(r#"420["join-room",{"roomName":"general"}]"#)
+        .await;
+    sockets[1].until("430[").await;
+    let (server, began) = (chat.server.clone(), Instant::now());
+    let spread = Duration::from_secs(4);
+    let ((), ()) = tokio::join!(server.drain(spread), async {
+        let mut told = Vec::new();
+        for socket in &mut sockets {
+            told.push(socket.until(DRAINING).await);
+        }
+        assert_eq!(began.elapsed(), Duration::ZERO, "all are told at once");
+        // In no certain order.
+        let of = |ms: u64| format!(r#"42["server-draining",{{"reconnectAfterMs":{ms}}}]"#);
+        let late = told.iter().position(|text| *text == of(2000)).unwrap();
+        assert_eq!(told[1 - late], of(0));
+        let (took, code) = lost_at(&mut sockets[1 - late], began).await;
+        assert_eq!((took.as_secs(), code), (0, 1012));
+        let send = r#"421["send-room-message",{"roomName":"general","content":"still here"}]"#;
+        sockets[late].send(send).await;
+        assert!(sockets[late].until("431[").await.starts_with(r#"431[{"ok":true"#));
+        let (took, code) = lost_at(&mut sockets[late], began).await;
+        assert_eq!((took.as_secs(), code), (2, 1012));
+        drop(sockets);
+    });
+    assert!(
+        began.elapsed() <= spread + Duration::from_secs(1),
+        "{:?}",
+        began.elapsed()
+    );
+    chat.tasks.stop().await;
+}
+
 /// I8: dead within a second, whatever the store does; and a drain doesn't take for ever.
 #[tokio::test(start_paused = true)]
 async fn a_store_that_does_not_answer_holds_up_no_end() {
@@ -162,7 +217,7 @@ async fn a_store_that_does_not_answer_holds_up_no_end() {
     let chat = Chat::with_sends_under_way().await;
     let (server, began) = (chat.server.clone(), Instant::now());
     let ((), (texts, code)) = tokio::join!(server.drain(Duration::ZERO), farewell(chat.socket));
-    assert_eq!((&texts[..], code), (&[][..], 1012));
+    assert_eq!((&texts[..], code), (&[DRAINING.to_owned()][..], 1012));
     let took = began.elapsed();
     assert!(
         took > Duration::from_secs(1) && took < Duration::from_secs(3),

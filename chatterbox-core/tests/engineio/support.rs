@@ -326,8 +326,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     }
 
     /// Reads on until a text that begins so.
-    pub(crate) async fn until(&mut self, beginning: &str) {
-        while !self.text().await.starts_with(beginning) {}
+    pub(crate) async fn until(&mut self, beginning: &str) -> String {
+        loop {
+            let text = self.text().await;
+            if text.starts_with(beginning) {
+                return text;
+            }
+        }
     }
 
     pub(crate) async fn text(&mut self) -> String {

@@ -2,3 +2,6 @@
 
 #[cfg(feature = "embedded")]
 pub mod embedded;
+pub mod files;
+#[cfg(feature = "s3")]
+pub mod s3;

@@ -44,14 +44,13 @@ pub struct Fallback {
     pub development: &'static str,
     /// In production.
     pub production: &'static str,
+    /// When it counts, as a phrase behind "once"; `None`: always.
+    pub once: Option<&'static str>,
 }
 
 /// The same everywhere.
 pub(super) const fn always(text: &'static str) -> Fallback {
-    Fallback {
-        development: text,
-        production: text,
-    }
+    depends(text, text)
 }
 
 /// One for development, one for production.
@@ -59,6 +58,16 @@ pub(super) const fn depends(development: &'static str, production: &'static str)
     Fallback {
         development,
         production,
+        once: None,
+    }
+}
+
+/// Of a backend that is not there unless something asks for it: read as none, and filled in by
+/// [`backends`](super::backends).
+pub(super) const fn once(condition: &'static str, text: &'static str) -> Fallback {
+    Fallback {
+        once: Some(condition),
+        ..always(text)
     }
 }
 
@@ -91,11 +100,21 @@ macro_rules! variables {
             },
         )+)+];
 
-        impl Config {
-            /// Reads every variable, noting every problem; `None` if there was one.
-            pub(super) fn read(reading: &mut Reading<'_>) -> Option<Config> {
-                $($( let $field = reading.value($name, &$parser); )+)+
-                Some(Config { $($( $field: $field?, )+)+ })
+        /// What was read: `None` where there is a problem, which is noted.
+        #[derive(Debug)]
+        pub(super) struct Found {$($(
+            pub(super) $field: Option<$type>,
+        )+)+}
+
+        impl Found {
+            /// Reads every variable, noting every problem.
+            pub(super) fn read(reading: &mut Reading<'_>) -> Found {
+                Found { $($( $field: reading.value($name, &$parser), )+)+ }
+            }
+
+            /// The configuration, if there was no problem with any.
+            pub(super) fn complete(self) -> Option<Config> {
+                Some(Config { $($( $field: self.$field?, )+)+ })
             }
         }
     };

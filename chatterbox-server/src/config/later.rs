@@ -11,34 +11,6 @@ struct Later {
 
 const LATER: &[Later] = &[
     Later {
-        names: &["STORE"],
-        harmless: &["embedded"],
-        what: "store other than the embedded one",
-    },
-    Later {
-        names: &["MONGODB_URI", "MONGODB_POOL"],
-        harmless: &[],
-        what: "MongoDB adapter",
-    },
-    Later {
-        names: &["REDIS_URL", "REDIS_HOST", "REDIS_PORT", "REDIS_PASSWORD"],
-        harmless: &[],
-        what: "Redis adapter",
-    },
-    Later {
-        names: &[
-            "S3_ENABLED",
-            "S3_ENDPOINT",
-            "S3_BUCKET",
-            "S3_ATTACHMENTS_BUCKET",
-            "S3_ACCESS_KEY",
-            "S3_SECRET_KEY",
-            "S3_REGION",
-        ],
-        harmless: &["false"],
-        what: "S3 adapter",
-    },
-    Later {
         names: &["SMTP_URL", "REQUIRE_EMAIL_VERIFICATION"],
         harmless: &["false"],
         what: "mail adapter",
@@ -49,14 +21,9 @@ const LATER: &[Later] = &[
         what: "assistant",
     },
     Later {
-        names: &["MAX_FILE_SIZE", "ALLOWED_MIME_TYPES", "UPLOAD_DIR"],
+        names: &["MAX_FILE_SIZE", "ALLOWED_MIME_TYPES"],
         harmless: &[],
         what: "file uploads",
-    },
-    Later {
-        names: &["ROLE"],
-        harmless: &["all"],
-        what: "split into roles",
     },
     Later {
         names: &["METRICS_ADDR"],
@@ -78,21 +45,27 @@ pub(super) fn is_later(name: &str) -> bool {
 }
 
 /// Beginnings of our names that hardly anything else uses: a variable that begins so and is none of ours is a typo.
-const FAMILIES: [&str; 11] = [
+const FAMILIES: [&str; 15] = [
     "CHATTERBOX_",
     "ACCESS_TOKEN_",
     "CONNECTIONS_",
     "CORS_",
+    "DRAIN_",
     "JWT_",
+    "MONGODB_",
     "PING_",
     "RATE_LIMIT_",
+    "REDIS_",
     "REFRESH_TOKEN_",
     "ROOMS_",
+    "S3_",
     "SHUTDOWN_",
     "TRUSTED_",
 ];
 
 /// Whether an unknown name of the environment was probably meant for us.
 pub(super) fn looks_like_ours(name: &str) -> bool {
-    FAMILIES.iter().any(|family| name.starts_with(family))
+    // Kubernetes tells every container of every service beside it: `REDIS_SERVICE_HOST`, `REDIS_PORT_6379_TCP_ADDR`.
+    let of_a_service = name.contains("_SERVICE_") || name.contains("_TCP") || name.ends_with("_PORT");
+    !of_a_service && FAMILIES.iter().any(|family| name.starts_with(family))
 }

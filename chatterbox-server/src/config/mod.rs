@@ -7,9 +7,12 @@
 //!
 //! * `variables.rs` is the one declaration: fields of [`Config`], defaults, bounds, and the texts from which
 //!   `.env.example` and `docs/CONFIGURATION.md` are made ([`mod@reference`]).
+//! * `backends.rs` says which backends the variables ask for together, and which mixes can't work.
 //! * An empty value counts as not set, as compose files write it.
 //! * Secrets have no flag, since everyone on a machine can read a process's arguments, and are never shown.
 
+mod address;
+mod backends;
 mod declare;
 mod flags;
 mod later;
@@ -24,6 +27,7 @@ use std::path::Path;
 
 use chatterbox_core::domain::secret::Secret;
 
+pub use backends::{Files, S3, Store, StoreKind};
 pub use declare::{Fallback, Variable};
 pub use flags::{flags, given};
 pub use parse::{Host, Rate};
@@ -34,6 +38,7 @@ pub use variables::{Config, Environment, LogFormat, VARIABLES};
 use parse::{List, Optional, Parser, SecretText};
 use reading::Reading;
 use sources::Layer;
+use variables::Found;
 
 /// What reading the configuration came to.
 #[derive(Debug, Clone)]
@@ -66,14 +71,20 @@ pub fn load(inputs: &Inputs) -> Loaded {
         settings: Vec::new(),
         problems,
     };
-    let config = Config::read(&mut reading);
+    let found = Found::read(&mut reading);
     let Reading {
-        settings,
+        mut settings,
         mut problems,
         ..
     } = reading;
 
+    problems.extend(backends::problems(&found));
+    let config = found.complete();
     let mut warnings = Vec::new();
+    if let Some(config) = &config {
+        warnings.extend(backends::warnings(config, &settings));
+        backends::show(config, &mut settings);
+    }
     unsupported(&layers, &mut problems);
     unknown(&layers, &mut warnings);
     weak_secrets(&layers, environment, &mut problems, &mut warnings);
@@ -118,16 +129,8 @@ fn environment_of(layers: &[Layer]) -> Environment {
 }
 
 fn unsupported(layers: &[Layer], problems: &mut Vec<Problem>) {
-    // `S3_ENABLED=false` switches the others off.
-    let s3_off = layers
-        .iter()
-        .find_map(|layer| layer.values.get("S3_ENABLED"))
-        .is_some_and(|on| on == "false");
     for layer in layers {
         for (name, value) in layer.values.iter().filter(|(_, value)| !value.is_empty()) {
-            if s3_off && name.starts_with("S3_") {
-                continue;
-            }
             if let Some(text) = later::unsupported(name, value) {
                 problems.push(Problem::new(name, format!("{text} ({})", layer.origin)));
             }

@@ -21,6 +21,10 @@ pub(super) trait Parser {
     fn accepts(&self) -> String;
     /// The value; `None` if the text is not what [`accepts`](Parser::accepts) says.
     fn parse(&self, text: &str) -> Option<Self::Value>;
+    /// The text as it may be shown; `None`: not at all.
+    fn shown(&self, text: &str) -> Option<String> {
+        (!Self::SECRET).then(|| text.to_owned())
+    }
 }
 
 /// A whole number within bounds.
@@ -170,6 +174,9 @@ impl<P: Parser> Parser for Optional<P> {
         }
         self.0.parse(text).map(Some)
     }
+    fn shown(&self, text: &str) -> Option<String> {
+        self.0.shown(text)
+    }
 }
 
 /// A web origin as browsers send it, or `*`.
@@ -276,6 +283,34 @@ impl Parser for LogFilter {
             .split(',')
             .all(|piece| known(piece.rsplit('=').next().unwrap_or("")));
         (well_formed && tracing_subscriber::EnvFilter::try_new(text).is_ok()).then(|| text.to_owned())
+    }
+}
+
+/// A secret that somebody else made, such as the password of a database.
+pub(super) struct Password;
+
+impl Parser for Password {
+    type Value = Secret;
+    const SECRET: bool = true;
+    fn accepts(&self) -> String {
+        "a text".to_owned()
+    }
+    fn parse(&self, text: &str) -> Option<Secret> {
+        Some(text.into())
+    }
+}
+
+/// A name in words of somebody else: of a bucket, a region, a key.
+pub(super) struct Name;
+
+impl Parser for Name {
+    type Value = String;
+    fn accepts(&self) -> String {
+        "a name of up to 255 letters, digits and - _ . / + = :".to_owned()
+    }
+    fn parse(&self, text: &str) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_./+=:".contains(c);
+        (text.len() <= 255 && text.chars().all(plain)).then(|| text.to_owned())
     }
 }
 

@@ -72,10 +72,12 @@ impl Reading<'_> {
             let text = format!("is {shown} ({origin}), which is not {}", parser.accepts());
             self.problems.push(Problem::new(variable.name, text));
         }
-        let shown = match (variable.secret, text.is_empty()) {
-            (_, true) => String::new(),
-            (true, false) => "(set, not shown)".to_owned(),
-            (false, false) => text,
+        let shown = if text.is_empty() {
+            String::new()
+        } else {
+            parser
+                .shown(&text)
+                .unwrap_or_else(|| "(set, not shown)".to_owned())
         };
         self.settings.push(Setting {
             variable,
@@ -103,9 +105,10 @@ impl Reading<'_> {
                 return ((*text).clone(), layer.origin.clone());
             }
         }
-        let text = match self.environment {
-            Environment::Development => variable.default.development,
-            Environment::Production => variable.default.production,
+        let text = match (variable.default.once, self.environment) {
+            (Some(_), _) => "",
+            (None, Environment::Development) => variable.default.development,
+            (None, Environment::Production) => variable.default.production,
         };
         (text.to_owned(), Origin::Default)
     }

@@ -22,6 +22,9 @@ pub fn env_example() -> String {
             if variable.default.development != variable.default.production {
                 let _ = writeln!(text, "# In production: {}", variable.default.production);
             }
+            if let Some(condition) = variable.default.once {
+                let _ = writeln!(text, "# The default counts once {condition}.");
+            }
             let _ = writeln!(text, "#{}={}", variable.name, variable.default.development);
         }
     }
@@ -70,8 +73,9 @@ it wins:
 5. the default.
 
 An empty value counts as not set. All problems are reported at once, one line each, and the server ends with exit code
-2; secrets are never printed. A variable of a backend that this build has no adapter for (`MONGODB_URI`, `REDIS_URL`,
-`S3_ENABLED=true` and so on) is such a problem: the server doesn't quietly go on without it.
+2; secrets are never printed, nor are the passwords within addresses. A variable of a backend that this build has no
+adapter for is such a problem, and so is a mix of backends that can't work: the server doesn't quietly go on without them.
+Which mixes there are stands in [DEPLOYMENT.md](DEPLOYMENT.md).
 
 `chatterbox-cli config check` prints every variable with its value and where it comes from, `chatterbox-cli config doc`
 this reference beside it.
@@ -96,7 +100,9 @@ fn default(fallback: Fallback) -> String {
             format!("`{text}`")
         }
     };
-    if fallback.development == fallback.production {
+    if let Some(condition) = fallback.once {
+        format!("{}, once {condition}", show(fallback.development))
+    } else if fallback.development == fallback.production {
         show(fallback.development)
     } else {
         format!(

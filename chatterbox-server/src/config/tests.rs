@@ -121,8 +121,10 @@ fn all_problems_are_reported_at_once_with_name_and_value() {
         ("PORT", "99999"),
         ("PING_INTERVAL", "soon"),
         ("ROOMS", "general,-x"),
-        ("REDIS_URL", "redis://localhost"),
-        ("MONGODB_URI", "mongodb://user:hunter2@db/chat"),
+        ("REDIS_URL", "localhost:hunter2"),
+        ("MONGODB_POOL", "0"),
+        ("SMTP_URL", "smtp://localhost"),
+        ("S3_ENABLED", "true"),
         ("NODE_ENV", "prod"),
     ]);
     assert!(loaded.config.is_none());
@@ -131,11 +133,16 @@ fn all_problems_are_reported_at_once_with_name_and_value() {
         [
             "NODE_ENV is \"prod\" (environment), which is not one of development, test, production",
             "PORT is \"99999\" (environment), which is not a whole number from 0 to 65535",
+            "MONGODB_POOL is \"0\" (environment), which is not a whole number from 1 to 10000",
+            "REDIS_URL is its value (environment), which is not an address that begins with redis:// or rediss:// or \
+             redis+cluster:// or rediss+cluster:// or redis+sentinel:// or rediss+sentinel://, such as \
+             redis://localhost:6379",
             "ROOMS is \"general,-x\" (environment), which is not a list, separated by commas, each a room name of 2 to \
              32 of a-z, 0-9 and - (not first) that is not reserved",
             "PING_INTERVAL is \"soon\" (environment), which is not a time such as 90s, 15m or 30d, from 1s to 5m",
-            "MONGODB_URI is set, but this build has no MongoDB adapter; unset it (environment)",
-            "REDIS_URL is set, but this build has no Redis adapter; unset it (environment)",
+            "S3_ACCESS_KEY is not set; S3_ENABLED=true needs it",
+            "S3_SECRET_KEY is not set; S3_ENABLED=true needs it",
+            "SMTP_URL is set, but this build has no mail adapter; unset it (environment)",
         ]
     );
 }
@@ -223,6 +230,177 @@ fn an_alias_may_repeat_its_variable_but_not_contradict_it() {
     assert_eq!(
         lines(&with_environment(&contradict).problems),
         ["NODE_ENV and CHATTERBOX_ENV contradict each other (environment)"]
+    );
+}
+
+#[test]
+fn backends_are_chosen_by_what_is_set() {
+    // S-038 to S-044.
+    let config = |values: &[(&str, &str)]| {
+        let loaded = with_environment(values);
+        assert_eq!(lines(&loaded.problems), [""; 0], "{values:?}");
+        loaded.config.unwrap()
+    };
+    let nothing = config(&[]);
+    assert_eq!((nothing.backend(), nothing.redis()), (Store::Embedded, None));
+    assert_eq!(nothing.files(), Files::Directory("./data/uploads".into()));
+    let mongo = |uri: &str, pool| Store::Mongo {
+        uri: uri.into(),
+        pool,
+    };
+    for (values, expected) in [
+        (&[("STORE", "embedded")][..], Store::Embedded),
+        (&[("STORE", "mongo")], mongo("mongodb://localhost:27017/chat", 10)),
+        (
+            &[("MONGODB_POOL", "3")],
+            mongo("mongodb://localhost:27017/chat", 3),
+        ),
+        (&[("MONGODB_URI", "mongodb://db/x")], mongo("mongodb://db/x", 10)),
+    ] {
+        assert_eq!(config(values).backend(), expected, "{values:?}");
+    }
+    for (values, expected) in [
+        (&[("REDIS_HOST", "cache")][..], "redis://cache:6379"),
+        (&[("REDIS_PORT", "7000")], "redis://localhost:7000"),
+        (&[("REDIS_PASSWORD", "a/b")], "redis://:a%2Fb@localhost:6379"),
+        (&[("REDIS_URL", "rediss://cache/2")], "rediss://cache/2"),
+        (
+            &[("REDIS_URL", "redis://cache/2"), ("REDIS_PASSWORD", "pw")],
+            "redis://:pw@cache/2",
+        ),
+        (
+            &[
+                ("REDIS_URL", "redis://:pw@cache"),
+                ("REDIS_HOST", "cache"),
+                ("REDIS_PORT", "6379"),
+            ],
+            "redis://:pw@cache",
+        ),
+    ] {
+        assert_eq!(config(values).redis(), Some(expected.into()), "{values:?}");
+    }
+    let s3 = config(&[
+        ("S3_ENABLED", "true"),
+        ("S3_ACCESS_KEY", "key"),
+        ("S3_SECRET_KEY", "hunter2"),
+        ("S3_ATTACHMENTS_BUCKET", "thumbs"),
+    ]);
+    let expected = S3 {
+        endpoint: "http://localhost:9000".to_owned(),
+        region: "us-east-1".to_owned(),
+        access_key: "key".to_owned(),
+        secret_key: "hunter2".into(),
+        bucket: "chat-files".to_owned(),
+        derived_bucket: "thumbs".to_owned(),
+    };
+    assert_eq!(s3.files(), Files::S3(expected));
+}
+
+#[test]
+fn mixes_of_backends_that_can_not_work_are_refused() {
+    const MONGO: (&str, &str) = ("MONGODB_URI", "mongodb://db/chat");
+    const REDIS: (&str, &str) = ("REDIS_URL", "redis://:hunter2@cache");
+    const SECRET: (&str, &str) = ("JWT_SECRET", GOOD_SECRET);
+    for (values, expected) in [
+        (&[REDIS][..], &[][..]),
+        (&[MONGO], &[]),
+        (&[MONGO, REDIS, SECRET], &[]),
+        (&[MONGO, REDIS, SECRET, ("ROLE", "ws")], &[]),
+        (
+            &[("ROLE", "ws")],
+            &[
+                "ROLE is ws, but the embedded store serves one process: set MONGODB_URI and REDIS_URL, or ROLE=all",
+            ],
+        ),
+        (
+            &[REDIS, ("ROLE", "worker")],
+            &[
+                "ROLE is worker, but the embedded store serves one process: set MONGODB_URI and REDIS_URL, or ROLE=all",
+            ],
+        ),
+        (
+            &[MONGO, SECRET, ("ROLE", "api")],
+            &[
+                "ROLE is api, but processes of several roles hear each other through Redis: set REDIS_URL, or ROLE=all",
+            ],
+        ),
+        (
+            &[MONGO, REDIS],
+            &[
+                "JWT_SECRET is not set; nodes that share MongoDB and Redis need the same one (openssl rand -base64 48)",
+            ],
+        ),
+        (
+            &[MONGO, ("STORE", "embedded")],
+            &["STORE is embedded, but MONGODB_URI asks for MongoDB; take one of them away"],
+        ),
+        (
+            &[
+                REDIS,
+                ("REDIS_HOST", "other"),
+                ("REDIS_PORT", "1"),
+                ("REDIS_PASSWORD", "x"),
+            ],
+            &[
+                "REDIS_HOST and REDIS_URL contradict each other; take one of them away",
+                "REDIS_PORT and REDIS_URL contradict each other; take one of them away",
+                "REDIS_PASSWORD and REDIS_URL contradict each other; take one of them away",
+            ],
+        ),
+        (
+            &[("DRAIN_DELAY", "11s")],
+            &[
+                "DRAIN_DELAY is more than half of SHUTDOWN_GRACE, which leaves too little for the rest of the drain",
+            ],
+        ),
+    ] {
+        let loaded = with_environment(values);
+        assert_eq!(lines(&loaded.problems), expected, "{values:?}");
+        assert!(!format!("{loaded:?}").contains("hunter2"), "{values:?}");
+    }
+}
+
+#[test]
+fn what_counts_without_being_set_is_shown_and_passwords_are_not() {
+    let loaded = with_environment(&[
+        ("MONGODB_URI", "mongodb://ann:hunter2@db/chat?replicaSet=rs"),
+        ("REDIS_PASSWORD", "hunter2"),
+        ("S3_BUCKET", "files"),
+        ("JWT_SECRET", GOOD_SECRET),
+    ]);
+    let shown = |name: &str| {
+        let found = loaded
+            .settings
+            .iter()
+            .find(|setting| setting.variable.name == name);
+        found.unwrap().shown.clone()
+    };
+    for (name, expected) in [
+        ("MONGODB_URI", "mongodb://…@db/chat?…"),
+        ("MONGODB_POOL", "10"),
+        ("REDIS_HOST", "localhost"),
+        ("REDIS_PASSWORD", "(set, not shown)"),
+        ("S3_ENDPOINT", ""),
+    ] {
+        assert_eq!(shown(name), expected, "{name}");
+    }
+    assert_eq!(
+        lines(&loaded.warnings),
+        ["S3_BUCKET is set, but S3_ENABLED is not true: files stay in UPLOAD_DIR"]
+    );
+    assert!(!format!("{loaded:?}").contains("hunter2"));
+}
+
+#[test]
+fn variables_that_an_orchestrator_sets_are_no_typos() {
+    let values = [
+        ("REDIS_SERVICE_HOST", "10.0.0.1"),
+        ("S3_PORT_9000_TCP_ADDR", "10.0.0.2"),
+        ("S3_BUKET", "x"),
+    ];
+    assert_eq!(
+        lines(&with_environment(&values).warnings),
+        ["S3_BUKET is not a variable of this server (environment); a typo?"]
     );
 }
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use chatterbox_core::domain::conversation::RoomName;
 use chatterbox_core::domain::secret::Secret;
+use chatterbox_core::server::Role;
 use ipnet::IpNet;
 
-use super::declare::{Variable, always, depends, variables};
+use super::address::Address;
+use super::backends::StoreKind;
+use super::declare::{Variable, always, depends, once, variables};
 use super::parse::{
-    Bytes, Choice, Directory, Host, HostText, List, LogFilter, Network, Optional, Parser, Rate, RateOrOff,
-    Room, SecretText, Span, WebOrigin, Whole,
+    Bytes, Choice, Directory, Host, HostText, List, LogFilter, Name, Network, Optional, Parser, Password,
+    Rate, RateOrOff, Room, SecretText, Span, WebOrigin, Whole,
 };
 use super::reading::Reading;
 
@@ -37,6 +40,34 @@ pub(super) const ENVIRONMENTS: Choice<Environment> = Choice(&[
     ("test", Environment::Development),
     ("production", Environment::Production),
 ]);
+
+pub(super) const MONGODB_URI_DEFAULT: &str = "mongodb://localhost:27017/chat";
+pub(super) const MONGODB_POOL_DEFAULT: u32 = 10;
+pub(super) const REDIS_HOST_DEFAULT: &str = "localhost";
+pub(super) const REDIS_PORT_DEFAULT: u16 = 6379;
+pub(super) const S3_ENDPOINT_DEFAULT: &str = "localhost:9000";
+pub(super) const S3_BUCKET_DEFAULT: &str = "chat-files";
+pub(super) const S3_REGION_DEFAULT: &str = "us-east-1";
+
+const WITH_MONGODB: &str = "`STORE=mongo` or any other MongoDB variable is set";
+const WITH_REDIS: &str = "any other Redis variable but `REDIS_URL` is set";
+const WITH_S3: &str = "`S3_ENABLED=true`";
+
+const MONGODB: Address = Address {
+    schemes: &["mongodb://", "mongodb+srv://"],
+    example: "mongodb://localhost:27017/chat",
+};
+const REDIS: Address = Address {
+    schemes: &[
+        "redis://",
+        "rediss://",
+        "redis+cluster://",
+        "rediss+cluster://",
+        "redis+sentinel://",
+        "rediss+sentinel://",
+    ],
+    example: "redis://localhost:6379",
+};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -69,6 +100,74 @@ variables! {
 
         /// After SIGTERM or SIGINT: how long calls in flight may take before the process ends all the same.
         shutdown_grace: Duration = "SHUTDOWN_GRACE", always("20s"), Span(0..=10 * MINUTE);
+
+        /// After SIGTERM or SIGINT: for so long `/api/health/ready` says no while everything is served as before, so
+        /// that load balancers send nothing new here by the time that connections are closed. Part of
+        /// `SHUTDOWN_GRACE`, at most half of it.
+        drain_delay: Duration = "DRAIN_DELAY", depends("0s", "3s"), Span(0..=5 * MINUTE);
+
+        /// What this process does of a chat: `api` the REST API, `ws` sockets, `worker` jobs and repairs, `all` all of
+        /// it. Others than `all` need MongoDB and Redis; together the processes of a chat must do everything.
+        role: Role = "ROLE", always("all"),
+            Choice(&[("api", Role::Api), ("ws", Role::Ws), ("worker", Role::Worker), ("all", Role::All)]);
+    }
+
+    "Store" {
+        /// `embedded` keeps everything in files in `DATA_DIR`, for one process; `mongo` keeps it in MongoDB, for any
+        /// number. Not set: `mongo` if a MongoDB variable is set, else `embedded`.
+        store: Option<StoreKind> = "STORE", always(""),
+            Optional(Choice(&[("embedded", StoreKind::Embedded), ("mongo", StoreKind::Mongo)]));
+
+        /// Where MongoDB is: hosts, login, replica set, TLS, and the name of the database.
+        mongodb_uri: Option<Secret> = "MONGODB_URI", once(WITH_MONGODB, MONGODB_URI_DEFAULT), Optional(MONGODB);
+
+        /// Connections to MongoDB at most. A call waits two seconds for one and is then refused with 503.
+        mongodb_pool: Option<u32> = "MONGODB_POOL", once(WITH_MONGODB, "10"), Optional(Whole(1..=10_000));
+    }
+
+    "Redis" {
+        /// Where Redis is, if there is one: `redis://` or with TLS `rediss://`, `redis+cluster://` with some hosts of
+        /// a cluster, `redis+sentinel://` with hosts of sentinels and the name of the master as path. Nodes hear
+        /// each other through it and share limits and presence. With none of these variables set, all of that stays in
+        /// the process.
+        redis_url: Option<Secret> = "REDIS_URL", always(""), Optional(REDIS);
+
+        /// The host by itself, instead of `REDIS_URL`.
+        redis_host: Option<String> = "REDIS_HOST", once(WITH_REDIS, REDIS_HOST_DEFAULT), Optional(Name);
+
+        /// The port by itself.
+        redis_port: Option<u16> = "REDIS_PORT", once(WITH_REDIS, "6379"), Optional(Whole(1..=65_535));
+
+        /// The password by itself, for `REDIS_HOST` or for a `REDIS_URL` without one.
+        redis_password: Option<Secret> = "REDIS_PASSWORD", always(""), Optional(Password);
+    }
+
+    "Files" {
+        /// Whether files are kept on an S3 server, else in `UPLOAD_DIR`. What is wrong with the variables below is
+        /// found at the start.
+        s3_enabled: bool = "S3_ENABLED", always("false"), Choice(&[("true", true), ("false", false)]);
+
+        /// Where the S3 server is; `http://` unless it says otherwise. Buckets are addressed by path.
+        s3_endpoint: Option<String> = "S3_ENDPOINT", once(WITH_S3, S3_ENDPOINT_DEFAULT), Optional(Name);
+
+        /// Bucket for what users upload; made if it is missing and the key may do that.
+        s3_bucket: Option<String> = "S3_BUCKET", once(WITH_S3, S3_BUCKET_DEFAULT), Optional(Name);
+
+        /// Bucket for thumbnails, avatars and exports. Not set: `S3_BUCKET`.
+        s3_attachments_bucket: Option<String> = "S3_ATTACHMENTS_BUCKET", always(""), Optional(Name);
+
+        /// Id of the key that requests are signed with.
+        s3_access_key: Option<String> = "S3_ACCESS_KEY", always(""), Optional(Name);
+
+        /// The key itself.
+        s3_secret_key: Option<Secret> = "S3_SECRET_KEY", always(""), Optional(Password);
+
+        /// Region that requests are signed for.
+        s3_region: Option<String> = "S3_REGION", once(WITH_S3, S3_REGION_DEFAULT), Optional(Name);
+
+        /// Directory of files while `S3_ENABLED` is false. Not set: `uploads` in `DATA_DIR`. Several nodes need
+        /// one that all of them see.
+        upload_dir: Option<PathBuf> = "UPLOAD_DIR", always(""), Optional(Directory);
     }
 
     "Security" {

@@ -12,13 +12,15 @@ async fn every_problem_is_reported_at_once_and_the_exit_code_is_2() {
             ("JWT_SECRET", "hunter2hunter2"),
             ("PORT", "99999"),
             ("PING_INTERVAL", "soon"),
-            ("REDIS_URL", "redis://:hunter3@localhost"),
+            ("REDIS_URL", "localhost:hunter3"),
+            ("MONGODB_URI", "mongodb://ann:hunter4@localhost"),
+            ("ROLE", "ws"),
         ],
     )
     .await;
     assert_eq!(ended.code, Some(2), "{}", ended.log);
     let problems: Vec<&str> = ended.log.lines().collect();
-    for name in ["JWT_SECRET", "PORT", "PING_INTERVAL", "REDIS_URL"] {
+    for name in ["JWT_SECRET", "PORT", "PING_INTERVAL", "REDIS_URL", "ROLE"] {
         let about = problems
             .iter()
             .filter(|line| line.contains(&format!("{name} ")))

@@ -39,6 +39,7 @@ async fn sigterm_and_sigint_drain_and_exit_0() {
         // Service restart, and no `41`: clients come back by themselves (SPEC.md section 1, How a session ends).
         let lost = ann.socket.lost().await;
         assert_eq!((lost.code, lost.disconnected), (Some(1012), false), "{signal}");
+        assert!(ann.socket.unheard().contains(&"server-draining"), "S-128");
         let (ended, stopped) = server.ended().await;
         assert_eq!(ended.code, Some(0), "{signal}: {}", ended.log);
 
@@ -47,6 +48,26 @@ async fn sigterm_and_sigint_drain_and_exit_0() {
         let history = ann.rest.get("/api/rooms/general/messages").await.ok();
         assert_eq!(history["items"][0]["content"], "before the drain");
     }
+}
+
+#[tokio::test]
+async fn s_146_a_server_that_drains_is_not_ready_first_and_serves_on_until_then() {
+    let server = Setup::new().with("DRAIN_DELAY", "6s").start().await;
+    let mut ann = server.person("ann").await;
+    ann.joins("general").await;
+    server.signal("TERM").await;
+    // Told by the probe alone.
+    while server.rest().get("/api/health/ready").await.status == 200 {
+        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+    }
+    assert_eq!(server.rest().get("/api/health/live").await.status, 200);
+    let bob = server.person("bob").await;
+    ann.says("general", "still here").await;
+    let history = bob.rest.get("/api/rooms/general/messages").await.ok();
+    assert_eq!(history["items"][0]["content"], "still here");
+    assert_eq!(ann.socket.lost().await.code, Some(1012));
+    let (ended, _) = server.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
-use super::{Manager, managed, not_direct};
+use super::{Manager, fenced, managed, not_direct};
 use crate::app::access::{conversation_id, user_id};
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::change::{Ban, Change};
@@ -50,12 +50,13 @@ impl UseCase for BanMember {
         let proposal = Proposal::several([EntryId::new(&*app.ids)], user, move |state| {
             decide_ban(&state.standing, manager, target, exists)
         });
-        app.log.submit(id, proposal)?.await?;
+        let posted = app.log.submit(id, proposal)?.await?;
         app.rooms.forget_member(id, target);
-        Ok(Outcome::of(Banned {
+        let banned = Banned {
             conversation_id: id,
             user_id: target,
-        }))
+        };
+        Ok(fenced(banned, id, &posted))
     }
 }
 

@@ -1,7 +1,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::smallvec;
 
-use super::{Manager, group_only, managed};
+use super::{Manager, fenced, group_only, managed};
 use crate::app::access::{conversation_id, user_id};
 use crate::app::rooms::LeaveRoom;
 use crate::app::{App, Caller, Error, Outcome, UseCase};
@@ -11,7 +11,7 @@ use crate::domain::entry::EntryKind;
 use crate::domain::rights::Right;
 use crate::domain::standing::Standing;
 use crate::ids::{ConversationId, EntryId, UserId};
-use crate::log::{Decided, Proposal};
+use crate::log::{Decided, Posted, Proposal};
 
 /// Ends the caller's membership of a group or room (S-072). An owner's group goes to the admin who has been in it
 /// longest, else to the member; the last one closes it. Having left before is fine.
@@ -52,16 +52,15 @@ impl UseCase for LeaveConversation {
             let outcome = LeaveRoom { room_name }.run(app, by).await?;
             return Ok(outcome.map(|_| left));
         }
-        leave(app, id, user).await?;
-        Ok(Outcome::of(left))
+        let posted = leave(app, id, user).await?;
+        Ok(fenced(left, id, &posted))
     }
 }
 
-async fn leave(app: &App, id: ConversationId, user: UserId) -> Result<(), Error> {
+async fn leave(app: &App, id: ConversationId, user: UserId) -> Result<Posted, Error> {
     let ids = [EntryId::new(&*app.ids), EntryId::new(&*app.ids)];
     let proposal = Proposal::several(ids, user, move |state| decide_leave(&state.standing, user));
-    app.log.submit(id, proposal)?.await?;
-    Ok(())
+    app.log.submit(id, proposal)?.await
 }
 
 /// What a leave does where the conversation stands.
@@ -147,8 +146,8 @@ impl UseCase for RemoveMember {
         let proposal = Proposal::several([EntryId::new(&*app.ids)], user, move |state| {
             decide_removal(&state.standing, manager, target, was_member)
         });
-        app.log.submit(id, proposal)?.await?;
-        Ok(Outcome::of(removed))
+        let posted = app.log.submit(id, proposal)?.await?;
+        Ok(fenced(removed, id, &posted))
     }
 }
 

@@ -34,11 +34,12 @@ pub use settings::{
 };
 
 use super::access;
-use super::{App, Error};
+use super::{App, Effect, Error, Outcome};
 use crate::domain::conversation::{Conversation, Kind, Role};
 use crate::domain::rights::{self, Acts, Right};
 use crate::domain::standing::Standing;
 use crate::ids::{ConversationId, UserId};
+use crate::log::Posted;
 
 /// Whoever manages a conversation, as what they do it besides being a member.
 #[derive(Debug, Clone, Copy)]
@@ -101,6 +102,21 @@ fn refusal(right: Right) -> &'static str {
         Right::HandOver => "only the owner hands the group over",
         Right::DeleteMessages => "only admins take out messages of others",
         Right::Close => "only the owner closes it",
+    }
+}
+
+/// A reply that waits until no node delivers anything more to whom the first of these entries has put out (S-068).
+fn fenced<R>(reply: R, conversation: ConversationId, posted: &Posted) -> Outcome<R> {
+    let outcome = Outcome::of(reply);
+    match posted {
+        Posted::New(entries) => match entries.first() {
+            Some(entry) => outcome.with(Effect::Fence {
+                conversation,
+                up_to: entry.seq,
+            }),
+            None => outcome,
+        },
+        Posted::Duplicate(_) => outcome,
     }
 }
 

@@ -1,5 +1,7 @@
 //! Server events as packets of the namespace `/`.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::app::EndReason;
@@ -16,6 +18,16 @@ pub fn session_ended(reason: EndReason) -> Packet {
     event(
         "session-ended",
         &serde_json::json!({"reason": reason.as_str(), "reconnect": false}),
+    )
+}
+
+/// `server-draining`: in so long the connection is closed, and its client should come back (SPEC.md section 1, How a
+/// session ends).
+pub fn server_draining(reconnect_after: Duration) -> Packet {
+    let reconnect_after_ms = u64::try_from(reconnect_after.as_millis()).unwrap_or(u64::MAX);
+    event(
+        "server-draining",
+        &serde_json::json!({"reconnectAfterMs": reconnect_after_ms}),
     )
 }
 

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::world::{Options, PASSWORD, Scripted, World, registration};
 use crate::domain::limits;
 use crate::http::{AllowedOrigins, HealthCheck, RestApi, router, state};
+use crate::role::Role;
 
 #[tokio::test]
 async fn what_is_no_json_for_the_route_is_refused() {
@@ -470,6 +471,41 @@ async fn s_048_the_document_prints_the_limits_that_the_rules_check() {
         "HealthReport",
     ] {
         assert!(document["components"]["schemas"][name].is_object(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn s_023_a_process_says_what_it_does_not_serve_and_always_how_it_is() {
+    for (role, rest, sockets) in [
+        (Role::Api, 401, 421),
+        (Role::Ws, 421, 404),
+        (Role::Worker, 421, 421),
+        (Role::All, 401, 404),
+    ] {
+        let world = World::with(Options {
+            role,
+            ..Options::default()
+        });
+        // Sockets themselves stand before the API, where they are served.
+        for (path, expected) in [
+            ("/api/auth/me", rest),
+            ("/socket.io/?EIO=4&transport=polling", sockets),
+            ("/api/health", 200),
+            ("/api/health/live", 200),
+            ("/api/health/ready", 200),
+            ("/elsewhere", 404),
+        ] {
+            let answer = world.get(path).send().await;
+            assert_eq!(answer.status, expected, "{role}: {path}");
+            if expected == 421 {
+                assert_eq!(answer.refusal().1, "WRONG_ROLE");
+                assert!(
+                    answer.body["error"]["message"]
+                        .to_string()
+                        .contains(role.as_str())
+                );
+            }
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::log::{Announcer, Deliveries, Encoder, Log};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::rate_limit::Quota;
 use crate::ports::storage::Stores;
+use crate::role::Role;
 use crate::stack::{Layers, Stack};
 use crate::tasks::Tasks;
 use crate::testkit::{ManualClock, SeededIds, samples};
@@ -49,6 +50,7 @@ pub(super) struct Options {
     pub(super) proxies: TrustedProxies,
     pub(super) checks: Vec<Box<dyn HealthCheck>>,
     pub(super) hsts: bool,
+    pub(super) role: Role,
     pub(super) stores: Stores,
 }
 
@@ -65,6 +67,7 @@ impl Default for Options {
             proxies: TrustedProxies::default(),
             checks: Vec::new(),
             hsts: false,
+            role: Role::All,
             stores: MemoryStores::new(10_000),
         }
     }
@@ -142,7 +145,14 @@ impl World {
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
-            presences: Presences::start(presence, node, clock.clone(), deliveries.clone(), &tasks),
+            presences: Presences::start(
+                presence,
+                node,
+                clock.clone(),
+                deliveries.clone(),
+                options.role,
+                &tasks,
+            ),
             receipts: Receipts::new(hub.clone(), None, tasks.clone()),
             publisher: Publisher::new(deliveries.clone(), names, clock.clone()),
             enqueuer: Enqueuer::new(Arc::new(MemoryQueue::new(100)), clock.clone(), ids.clone()),
@@ -160,6 +170,7 @@ impl World {
             origins: options.origins,
             proxies: options.proxies,
             hsts: options.hsts,
+            role: options.role,
         };
         World {
             api: make(parts),

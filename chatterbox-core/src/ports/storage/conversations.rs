@@ -153,7 +153,8 @@ pub trait ConversationStore: Send + Sync {
     async fn project(&self, id: ConversationId, projection: Projection) -> Result<Projected, StoreError>;
 
     /// Conversations whose rows stand below the end of their log, at most `limit`: what a crash between an append and
-    /// its projection leaves behind, or a projection that waits for company. May be slow: for the start of a process.
+    /// its projection leaves behind, or a projection that waits for company. May be slow: for the start of a
+    /// process, and a worker's sweep once a minute.
     async fn lagging(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError>;
 
     /// A room by its name, or by one it had before; archived rooms are found too.

@@ -15,7 +15,7 @@ use crate::engine::Message;
 use crate::engine::eio::QueueLimits;
 use crate::hub::Detached;
 use crate::ids::{SessionId, TokenId, UserId};
-use crate::memory::{MemoryBus, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::memory::{MemoryBlobs, MemoryBus, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::storage::Stores;
 use crate::realtime::application::{Application, Handshake, Session};
 use crate::realtime::chat::ChatSession;
@@ -88,6 +88,7 @@ impl Cluster {
         let ports = Ports {
             stores: self.stores.clone(),
             queue: Arc::new(MemoryQueue::new(100)),
+            blobs: Arc::new(MemoryBlobs::new(0)),
             presence: self.presence.clone(),
             rate_limiter: Arc::new(MemoryRateLimiter::new(1_000)),
             bus: Some(bus.clone()),

@@ -10,6 +10,7 @@
 //! up when it is dropped), freshly made and empty; where ports work together (rows of conversations follow their
 //! logs), to the [`Stores`](crate::ports::storage::Stores) of a backend. A bug found in one adapter becomes a behaviour here.
 
+pub mod blobs;
 pub mod block_store;
 pub mod bus;
 mod chat;
@@ -95,6 +96,7 @@ mod tests {
     #[test]
     fn every_behaviour_is_named_by_its_macro() {
         for (suite, source) in [
+            ("blobs", include_str!("blobs.rs")),
             ("block_store", include_str!("block_store.rs")),
             ("bus", include_str!("bus.rs")),
             ("conversation_lists", include_str!("conversation_lists.rs")),

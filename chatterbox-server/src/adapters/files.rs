@@ -1,0 +1,314 @@
+//! Files in a directory (`UPLOAD_DIR`), which several nodes may share.
+//!
+//! ```text
+//! UPLOAD_DIR/incoming/<random>      being written; synced, then renamed to
+//! UPLOAD_DIR/originals/7f/<key>     whole: nobody ever sees a part
+//! UPLOAD_DIR/derived/03/<key>
+//! ```
+
+use std::fmt::Write as _;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use async_trait::async_trait;
+use chatterbox_core::ports::blob::{
+    Blob, BlobError, BlobId, Blobs, Intake, Put, Serving, Space, Stored, cut,
+};
+use tokio::fs::{File, OpenOptions};
+use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
+use tokio_util::io::ReaderStream;
+
+/// Written at once, however small the pieces are that come.
+const WRITE_BYTES: usize = 256 << 10;
+/// Read at once.
+const READ_BYTES: usize = 64 << 10;
+/// What is being written for longer than this was left by a process that died. Other nodes may write here as well.
+const ABANDONED_AFTER: Duration = Duration::from_hours(24);
+/// For their owner alone.
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+/// Blobs as files.
+#[derive(Debug)]
+pub struct FileBlobs {
+    root: PathBuf,
+}
+
+/// Why a directory can't hold files.
+#[derive(Debug, thiserror::Error)]
+#[error("UPLOAD_DIR {} can't be used: {source}; it has to be writable for the user that the server runs as", directory.display())]
+pub struct FilesOpenError {
+    directory: PathBuf,
+    source: io::Error,
+}
+
+impl FileBlobs {
+    /// Uses `directory`, making what is missing, and clears away what dead processes left. Blocks for a moment.
+    pub fn open(directory: &Path) -> Result<FileBlobs, FilesOpenError> {
+        let failed = |source| FilesOpenError {
+            directory: directory.to_owned(),
+            source,
+        };
+        let blobs = FileBlobs {
+            root: directory.to_owned(),
+        };
+        let make = |path: &Path| {
+            std::fs::DirBuilder::new()
+                .recursive(true)
+                .mode(DIRECTORY_MODE)
+                .create(path)
+        };
+        make(&blobs.incoming()).map_err(failed)?;
+        for space in Space::ALL {
+            for shard in 0..=u8::MAX {
+                make(&blobs.shard(space, shard)).map_err(failed)?;
+            }
+        }
+        blobs.clear_abandoned().map_err(failed)?;
+        Ok(blobs)
+    }
+
+    fn incoming(&self) -> PathBuf {
+        self.root.join("incoming")
+    }
+
+    fn shard(&self, space: Space, shard: u8) -> PathBuf {
+        self.root.join(space.as_str()).join(format!("{shard:02x}"))
+    }
+
+    /// Nothing but the key is taken from outside, and no key is a path.
+    fn path(&self, id: &BlobId) -> PathBuf {
+        let spread = |sum: u8, byte: u8| sum.wrapping_mul(31).wrapping_add(byte);
+        let shard = id.key().bytes().fold(0, spread);
+        self.shard(id.space(), shard).join(id.key())
+    }
+
+    fn clear_abandoned(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(self.incoming())? {
+            let entry = entry?;
+            // One that another node just finished or cleared is gone by itself.
+            let Ok(metadata) = entry.metadata() else { continue };
+            let age = metadata
+                .modified()
+                .ok()
+                .and_then(|at| SystemTime::now().duration_since(at).ok());
+            if age.is_some_and(|age| age > ABANDONED_AFTER) {
+                let _ = std::fs::remove_file(entry.path());
+            }
+        }
+        Ok(())
+    }
+
+    async fn open_to_read(&self, id: &BlobId) -> Result<Option<(File, u64)>, BlobError> {
+        match File::open(self.path(id)).await {
+            Ok(file) => {
+                let length = file.metadata().await.map_err(failed)?.len();
+                Ok(Some((file, length)))
+            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
+    }
+}
+
+fn failed(error: io::Error) -> BlobError {
+    match error.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobError::Full,
+        _ => BlobError::Unavailable(Box::new(error)),
+    }
+}
+
+#[async_trait]
+impl Blobs for FileBlobs {
+    async fn put(&self, id: &BlobId, put: Put) -> Result<Stored, BlobError> {
+        let mut intake = Intake::new(put)?;
+        let (part, file) = Part::create(&self.incoming()).await.map_err(failed)?;
+        let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
+        while let Some(bytes) = intake.next().await? {
+            file.write_all(&bytes).await.map_err(failed)?;
+        }
+        let stored = intake.finish()?;
+        file.flush().await.map_err(failed)?;
+        file.get_ref().sync_all().await.map_err(failed)?;
+        part.become_file(&self.path(id)).await.map_err(failed)?;
+        Ok(stored)
+    }
+
+    async fn get(&self, id: &BlobId, range: Option<Range<u64>>) -> Result<Option<Blob>, BlobError> {
+        let Some((mut file, length)) = self.open_to_read(id).await? else {
+            return Ok(None);
+        };
+        let range = cut(range, length)?;
+        if range.start > 0 {
+            file.seek(io::SeekFrom::Start(range.start))
+                .await
+                .map_err(failed)?;
+        }
+        let part = file.take(range.end - range.start);
+        Ok(Some(Blob {
+            length,
+            range,
+            content: Box::pin(ReaderStream::with_capacity(part, READ_BYTES)),
+        }))
+    }
+
+    async fn length(&self, id: &BlobId) -> Result<Option<u64>, BlobError> {
+        Ok(self.open_to_read(id).await?.map(|(_, length)| length))
+    }
+
+    async fn delete(&self, id: &BlobId) -> Result<(), BlobError> {
+        match tokio::fs::remove_file(self.path(id)).await {
+            Ok(()) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    async fn link(&self, _: &BlobId, _: &Serving, _: Duration) -> Result<Option<String>, BlobError> {
+        Ok(None)
+    }
+
+    async fn works(&self) -> bool {
+        Part::create(&self.incoming()).await.is_ok()
+    }
+}
+
+/// A file that is being written; gone when dropped.
+struct Part {
+    path: Option<PathBuf>,
+}
+
+impl Part {
+    async fn create(directory: &Path) -> io::Result<(Part, File)> {
+        let mut random = [0; 16];
+        chatterbox_core::auth::fill_random(&mut random);
+        let name = random.iter().fold(String::with_capacity(32), |mut name, byte| {
+            let _ = write!(name, "{byte:02x}");
+            name
+        });
+        let path = directory.join(name);
+        // Before the file is there: whoever stops waiting in between leaves nothing.
+        let part = Part {
+            path: Some(path.clone()),
+        };
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(FILE_MODE)
+            .open(path)
+            .await?;
+        Ok((part, file))
+    }
+
+    /// The file is there from now on, also after a power cut.
+    async fn become_file(mut self, target: &Path) -> io::Result<()> {
+        let Some(path) = &self.path else { return Ok(()) };
+        tokio::fs::rename(path, target).await?;
+        self.path = None;
+        if let Some(directory) = target.parent() {
+            File::open(directory).await?.sync_all().await?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if let Some(path) = &self.path {
+            // One system call; a task of its own might never run at the process's end.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use futures_util::stream;
+    use tempfile::TempDir;
+
+    use super::*;
+
+    /// Blobs in a directory that goes with them, and that must hold no part by then.
+    struct Temporary {
+        blobs: FileBlobs,
+        directory: TempDir,
+    }
+
+    impl std::ops::Deref for Temporary {
+        type Target = FileBlobs;
+        fn deref(&self) -> &FileBlobs {
+            &self.blobs
+        }
+    }
+
+    impl Drop for Temporary {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                assert_eq!(parts(&self.directory), [""; 0], "parts are left");
+            }
+        }
+    }
+
+    fn parts(directory: &TempDir) -> Vec<String> {
+        let entries = std::fs::read_dir(directory.path().join("incoming")).unwrap();
+        entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
+    }
+
+    fn temporary() -> Temporary {
+        let directory = tempfile::tempdir().unwrap();
+        let blobs = FileBlobs::open(directory.path()).unwrap();
+        Temporary { blobs, directory }
+    }
+
+    chatterbox_core::blobs_conformance!(async || temporary());
+
+    fn put(text: &'static str) -> Put {
+        Put {
+            content: Box::pin(stream::iter([Ok(Bytes::from_static(text.as_bytes()))])),
+            length: None,
+            length_max: 1000,
+            sha256: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_a_dead_process_left_is_cleared_and_what_is_written_now_stays() {
+        let world = temporary();
+        let incoming = world.directory.path().join("incoming");
+        let yesterday = SystemTime::now() - Duration::from_hours(25);
+        for (name, modified) in [("old", yesterday), ("new", SystemTime::now())] {
+            let file = std::fs::File::create(incoming.join(name)).unwrap();
+            file.set_modified(modified).unwrap();
+        }
+        FileBlobs::open(world.directory.path()).unwrap();
+        assert_eq!(parts(&world.directory), ["new"]);
+        std::fs::remove_file(incoming.join("new")).unwrap();
+    }
+
+    #[tokio::test]
+    async fn files_are_readable_by_their_owner_alone_and_stay_over_restarts() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let world = temporary();
+        let id = BlobId::new(Space::Originals, "507f1f77bcf86cd799439011").unwrap();
+        world.put(&id, put("hello")).await.unwrap();
+        let path = world.path(&id);
+        assert!(path.starts_with(world.directory.path()), "{}", path.display());
+        let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
+        let again = FileBlobs::open(world.directory.path()).unwrap();
+        assert_eq!(again.length(&id).await.unwrap(), Some(5));
+    }
+
+    #[test]
+    fn a_directory_that_can_not_be_used_is_named_with_its_variable() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let error = FileBlobs::open(file.path()).unwrap_err().to_string();
+        assert!(error.starts_with("UPLOAD_DIR /"), "{error}");
+    }
+}
