@@ -13,7 +13,7 @@ use chatterbox_core::auth::HashingParams;
 use chatterbox_core::memory::{MemoryBus, MemoryQueue, MemoryStores};
 use chatterbox_core::ports::bus::Bus;
 use chatterbox_core::ports::storage::Stores;
-use chatterbox_core::server::{ChatServer, Ports, Settings};
+use chatterbox_core::server::{ChatServer, Ports, Role, Settings};
 use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::FaultyBus;
 use http::{Method, Request};
@@ -31,6 +31,10 @@ struct Node {
 
 impl Node {
     async fn start(stores: &Stores, bus: &MemoryBus) -> Node {
+        Node::start_as(Role::All, stores, bus).await
+    }
+
+    async fn start_as(role: Role, stores: &Stores, bus: &MemoryBus) -> Node {
         let mut settings = Settings::new(b"a secret of more than thirty-two bytes".to_vec());
         settings.hashing = HashingParams {
             memory_kib: 8,
@@ -44,6 +48,7 @@ impl Node {
         };
         let tasks = Tasks::new();
         let server = ChatServer::builder(settings, ports)
+            .role(role)
             .build(tasks.clone())
             .await
             .unwrap();
@@ -167,6 +172,34 @@ impl World {
             two: Node::start(&stores, &bus).await,
             stores,
         }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_023_rest_in_one_process_and_sockets_in_another_are_one_chat() {
+    let (bus, stores) = (MemoryBus::new(), MemoryStores::new(1000));
+    let api = Node::start_as(Role::Api, &stores, &bus).await;
+    let ws = Node::start_as(Role::Ws, &stores, &bus).await;
+    let worker = Node::start_as(Role::Worker, &stores, &bus).await;
+    let token = text(&api.register("ann").await, "accessToken");
+    let mut device = ws.device(&token).await;
+    let rename = json!({ "displayName": "Ann" });
+    api.json(Method::PUT, "/api/auth/me", Some(&token), &rename).await;
+    device.until("profile-updated").await;
+
+    const SOCKET: &str = "/socket.io/?EIO=4&transport=polling";
+    for (node, path) in [
+        (&api, SOCKET),
+        (&ws, "/api/auth/me"),
+        (&worker, SOCKET),
+        (&worker, "/api/auth/me"),
+    ] {
+        let (status, answer) = node.ask(Method::GET, path, Some(&token), "").await;
+        assert_eq!(status, 421, "{path}: {answer}");
+        assert!(answer.contains("WRONG_ROLE"), "{answer}");
+    }
+    for node in [&api, &ws, &worker] {
+        assert_eq!(node.ask(Method::GET, "/api/health", None, "").await.0, 200);
     }
 }
 

@@ -119,7 +119,8 @@ fn greet(url: &str, environment: Environment) {
 }
 
 async fn drain_on_signal(mut signals: Signals, serving: Serving, node: Node, config: &Config) {
-    let (grace, delay) = (config.shutdown_grace, config.drain_delay);
+    let grace = config.shutdown_grace;
+    let delay = config.drain_delay.min(grace / 2);
     let name = signals.next().await;
     info!("{name}: draining");
     let drain = async move {

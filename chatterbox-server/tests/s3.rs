@@ -59,19 +59,32 @@ async fn open(options: S3Options) -> Arc<S3Blobs> {
 
 chatterbox_core::blobs_conformance!(async || open(options()).await);
 
-/// The same behaviours with two buckets.
-mod two_buckets {
-    use super::*;
-
-    chatterbox_core::blobs_conformance!(async || {
-        let originals = options();
-        let derived_bucket = format!("{}-derived", originals.bucket);
-        open(S3Options {
-            derived_bucket,
-            ..originals
-        })
-        .await
-    });
+#[tokio::test]
+async fn s_028_spaces_may_have_a_bucket_each() {
+    let originals = options();
+    let derived_bucket = format!("{}-derived", originals.bucket);
+    let both = open(S3Options {
+        derived_bucket: derived_bucket.clone(),
+        ..originals.clone()
+    })
+    .await;
+    // Seen from a server that keeps both in one.
+    let first = open(originals.clone()).await;
+    let second = open(S3Options {
+        bucket: derived_bucket.clone(),
+        derived_bucket,
+        ..originals
+    })
+    .await;
+    for (space, [in_first, in_second]) in [
+        (Space::Originals, [Some(5), None]),
+        (Space::Derived, [None, Some(5)]),
+    ] {
+        let id = BlobId::new(space, "where").unwrap();
+        both.put(&id, put("hello")).await.unwrap();
+        assert_eq!(first.length(&id).await.unwrap(), in_first, "{space:?}");
+        assert_eq!(second.length(&id).await.unwrap(), in_second, "{space:?}");
+    }
 }
 
 async fn refused(options: S3Options) -> S3OpenError {

@@ -235,16 +235,6 @@ pub(super) fn problems(found: &Found) -> Vec<Problem> {
             say(name, "is not set; S3_ENABLED=true needs it".to_owned());
         }
     }
-    if let (Some(delay), Some(grace)) = (found.drain_delay, found.shutdown_grace)
-        && delay > grace / 2
-        && !delay.is_zero()
-    {
-        say(
-            "DRAIN_DELAY",
-            "is more than half of SHUTDOWN_GRACE, which leaves too little for the rest of the drain"
-                .to_owned(),
-        );
-    }
     problems
 }
 

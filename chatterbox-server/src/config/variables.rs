@@ -103,7 +103,7 @@ variables! {
 
         /// After SIGTERM or SIGINT: for so long `/api/health/ready` says no while everything is served as before, so
         /// that load balancers send nothing new here by the time that connections are closed. Part of
-        /// `SHUTDOWN_GRACE`, at most half of it.
+        /// `SHUTDOWN_GRACE`, of which it takes at most half.
         drain_delay: Duration = "DRAIN_DELAY", depends("0s", "3s"), Span(0..=5 * MINUTE);
 
         /// What this process does of a chat: `api` the REST API, `ws` sockets, `worker` jobs and repairs, `all` all of

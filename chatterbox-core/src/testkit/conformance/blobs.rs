@@ -38,7 +38,7 @@ macro_rules! blobs_conformance {
 }
 
 /// More than stores take in one piece.
-const LARGE: usize = (17 << 20) + 3;
+const LARGE: usize = (9 << 20) + 3;
 const PLENTY: u64 = 64 << 20;
 
 fn id(key: &str) -> BlobId {
