@@ -3,5 +3,7 @@
 #[cfg(feature = "embedded")]
 pub mod embedded;
 pub mod files;
+#[cfg(feature = "mongo")]
+pub mod mongo;
 #[cfg(feature = "s3")]
 pub mod s3;

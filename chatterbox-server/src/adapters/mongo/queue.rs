@@ -1,0 +1,178 @@
+//! Jobs that must survive, one document each. A job that waits or runs has `due`, one that was given up has `buriedAt`.
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chatterbox_core::app::jobs::Job;
+use chatterbox_core::clock::Timestamp;
+use chatterbox_core::ids::JobId;
+use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
+use chatterbox_core::ports::storage::StoreError;
+use mongodb::Collection;
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{DateTime, Document, doc};
+use mongodb::options::ReturnDocument;
+use serde::{Deserialize, Serialize};
+
+use super::Shared;
+use super::error::{corrupt, unless_duplicate};
+use super::ids::{self, Id as _, number, stamp, time};
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JobRow {
+    #[serde(rename = "_id")]
+    id: ObjectId,
+    /// JSON, as every queue keeps it.
+    job: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    due: Option<DateTime>,
+    attempts: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    buried_at: Option<DateTime>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+pub(super) struct MongoQueue {
+    shared: Shared,
+    jobs: Collection<JobRow>,
+}
+
+fn failed(error: impl Into<StoreError>) -> QueueError {
+    QueueError(Box::new(error.into()))
+}
+
+impl MongoQueue {
+    pub(super) fn new(shared: &Shared) -> MongoQueue {
+        MongoQueue {
+            jobs: shared.database.collection("jobs"),
+            shared: shared.clone(),
+        }
+    }
+
+    async fn change(&self, id: ObjectId, change: Document) -> Result<(), QueueError> {
+        let living = doc! { "_id": id, "due": { "$exists": true } };
+        let update = self.jobs.update_one(living, change);
+        let updated = self.shared.gate.call(update.into_future()).await;
+        updated.map(drop).map_err(failed)
+    }
+
+    async fn put_under(&self, id: ObjectId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
+        self.change(
+            id,
+            doc! { "$set": { "buriedAt": stamp(now), "reason": reason }, "$unset": { "due": "" } },
+        )
+        .await
+    }
+
+    /// Takes the job that has waited longest.
+    async fn claim_one(&self, now: Timestamp, lease: Duration) -> Result<Option<JobRow>, QueueError> {
+        let due = doc! { "due": { "$lte": stamp(now) } };
+        // A server may answer "none" where another worker took the first of several: only an empty queue says so twice.
+        for _ in 0..3 {
+            let claim = self
+                .jobs
+                .find_one_and_update(
+                    due.clone(),
+                    doc! { "$set": { "due": stamp(now.plus(lease)) }, "$inc": { "attempts": 1_i64 } },
+                )
+                .sort(doc! { "due": 1, "_id": 1 })
+                .return_document(ReturnDocument::After);
+            let claimed = self.shared.gate.call(claim.into_future()).await;
+            if let Some(row) = claimed.map_err(failed)? {
+                return Ok(Some(row));
+            }
+            let left = self.jobs.find_one(due.clone());
+            let left = self.shared.gate.call(left.into_future()).await;
+            if left.map_err(failed)?.is_none() {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[async_trait]
+impl Queue for MongoQueue {
+    async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError> {
+        let row = JobRow {
+            id: id.oid(),
+            job: serde_json::to_string(job).map_err(|error| QueueError(Box::new(error)))?,
+            due: Some(stamp(not_before)),
+            attempts: 0,
+            buried_at: None,
+            reason: None,
+        };
+        let insert = self.jobs.insert_one(&row);
+        let inserted = unless_duplicate(self.shared.gate.call(insert.into_future()).await);
+        inserted.map(drop).map_err(failed)
+    }
+
+    /// A round trip for each job, and 2 when there are no more.
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
+        let mut claimed = Vec::new();
+        while claimed.len() < limit {
+            let Some(row) = self.claim_one(now, lease).await? else {
+                break;
+            };
+            // A job of a version that this one doesn't know is given up rather than tried for ever.
+            let Ok(job) = serde_json::from_str(&row.job) else {
+                self.put_under(row.id, "not known to this version", now).await?;
+                continue;
+            };
+            claimed.push(Claimed {
+                id: JobId::from_oid(row.id),
+                job,
+                attempt: number(row.attempts).map_err(failed)?,
+            });
+        }
+        Ok(claimed)
+    }
+
+    async fn done(&self, id: JobId) -> Result<(), QueueError> {
+        let living = doc! { "_id": id.oid(), "due": { "$exists": true } };
+        let delete = self.jobs.delete_one(living);
+        let deleted = self.shared.gate.call(delete.into_future()).await;
+        deleted.map(drop).map_err(failed)
+    }
+
+    async fn retry(&self, id: JobId, not_before: Timestamp) -> Result<(), QueueError> {
+        self.change(id.oid(), doc! { "$set": { "due": stamp(not_before) } })
+            .await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
+        self.put_under(id.oid(), reason, now).await
+    }
+
+    async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let find = self
+            .jobs
+            .find(doc! { "buriedAt": { "$exists": true } })
+            .sort(doc! { "buriedAt": -1 })
+            .limit(ids::limit(limit))
+            .batch_size(ids::batch(limit));
+        let rows = self.shared.gate.all(find).await.map_err(failed)?;
+        let mut buried = Vec::new();
+        for row in rows {
+            // Jobs of a version that this one doesn't know can't be shown; they stay.
+            let Ok(job) = serde_json::from_str(&row.job) else {
+                continue;
+            };
+            let at = row
+                .buried_at
+                .ok_or_else(|| failed(corrupt("a job was given up at no time")))?;
+            buried.push(Buried {
+                id: JobId::from_oid(row.id),
+                job,
+                reason: row.reason.unwrap_or_default(),
+                at: time(at),
+            });
+        }
+        Ok(buried)
+    }
+}

@@ -1,0 +1,134 @@
+//! The store on MongoDB behaves as every adapter does, on the server that MONGODB_URI names.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a failure is to end the test, or to be told"
+)]
+
+mod concerns;
+mod cut;
+mod schema;
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use chatterbox_core::ports::queue::Queue;
+use chatterbox_core::ports::storage::{
+    BlockStore, ConversationLog, ConversationStore, SessionStore, Stores, UserStore,
+};
+use chatterbox_server::adapters::mongo::{MongoOptions, MongoStore};
+use mongodb::bson::oid::ObjectId;
+
+/// Something of a store in a database of its own, which goes when it goes.
+struct InDatabase<T> {
+    it: T,
+    _database: Database,
+}
+
+impl<P: ?Sized> Deref for InDatabase<Arc<P>> {
+    type Target = P;
+
+    fn deref(&self) -> &P {
+        &self.it
+    }
+}
+
+impl Deref for InDatabase<Stores> {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.it
+    }
+}
+
+/// The address of a database that nobody else uses.
+struct Database(String);
+
+impl Database {
+    fn new() -> Database {
+        let uri = std::env::var("MONGODB_URI")
+            .expect("MONGODB_URI names the MongoDB server of the tests; tests/services starts one");
+        let (server, options) = uri.split_once('?').unwrap_or((&uri, ""));
+        let (scheme, rest) = server.split_once("://").expect("MONGODB_URI is an address");
+        let hosts = rest.split('/').next().unwrap_or_default();
+        Database(format!("{scheme}://{hosts}/test_{}?{options}", ObjectId::new()))
+    }
+
+    fn address(&self) -> &str {
+        &self.0
+    }
+
+    /// Besides the store.
+    async fn client(&self) -> mongodb::Database {
+        let client = mongodb::Client::with_uri_str(&self.0).await.unwrap();
+        client.default_database().unwrap()
+    }
+
+    async fn open(&self) -> MongoStore {
+        MongoStore::open(MongoOptions::new(self.0.as_str()))
+            .await
+            .unwrap()
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        let drop = async {
+            let client = mongodb::Client::with_uri_str(&self.0).await?;
+            client.default_database().unwrap().drop().await
+        };
+        let dropped = tokio::task::block_in_place(|| tokio::runtime::Handle::current().block_on(drop));
+        if let Err(error) = dropped {
+            eprintln!("a database of the tests stays behind: {error}");
+        }
+    }
+}
+
+async fn open<T>(of: impl FnOnce(MongoStore) -> T) -> InDatabase<T> {
+    let database = Database::new();
+    InDatabase {
+        it: of(database.open().await),
+        _database: database,
+    }
+}
+
+async fn stores() -> InDatabase<Stores> {
+    open(|store| store.stores()).await
+}
+
+async fn users() -> InDatabase<Arc<dyn UserStore>> {
+    open(|store| store.stores().users).await
+}
+
+async fn sessions() -> InDatabase<Arc<dyn SessionStore>> {
+    open(|store| store.stores().sessions).await
+}
+
+async fn blocks() -> InDatabase<Arc<dyn BlockStore>> {
+    open(|store| store.stores().blocks).await
+}
+
+async fn conversations() -> InDatabase<Arc<dyn ConversationStore>> {
+    open(|store| store.stores().conversations).await
+}
+
+async fn log() -> InDatabase<Arc<dyn ConversationLog>> {
+    open(|store| store.stores().log).await
+}
+
+async fn queue() -> InDatabase<Arc<dyn Queue>> {
+    open(|store| store.queue()).await
+}
+
+chatterbox_core::user_store_conformance!(async || users().await);
+chatterbox_core::session_store_conformance!(async || sessions().await);
+chatterbox_core::block_store_conformance!(async || blocks().await);
+chatterbox_core::conversation_store_conformance!(async || conversations().await);
+chatterbox_core::private_conversations_conformance!(async || stores().await);
+chatterbox_core::projections_conformance!(async || stores().await);
+chatterbox_core::conversation_lists_conformance!(async || stores().await);
+chatterbox_core::message_store_conformance!(async || stores().await);
+chatterbox_core::conversation_log_conformance!(async || log().await);
+chatterbox_core::queue_conformance!(async || queue().await);
