@@ -98,6 +98,12 @@ const EVENTS: &[(&str, Parse)] = &[
     ("resume", |json| parse(json).map(Action::Resume)),
 ];
 
+/// Names of all events.
+#[cfg(test)]
+pub(crate) fn event_names() -> impl Iterator<Item = &'static str> {
+    EVENTS.iter().map(|(name, _)| *name)
+}
+
 /// Payload of `auth`. Whatever else clients put in is left alone.
 #[derive(Deserialize)]
 struct Credentials {

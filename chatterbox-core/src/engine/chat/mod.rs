@@ -19,6 +19,8 @@ mod session;
 mod tests;
 
 pub use answers::OpenedAck;
+#[cfg(test)]
+pub(crate) use events::event_names;
 pub use events::{Action, Request};
 pub use resume::{Cursors, Resume, ResumeAck, resumed};
 pub use session::{Begun, Chat, ChatRules, Identity, Replied, Step, Steps};

@@ -2,6 +2,7 @@
 
 mod comparison;
 mod fence;
+mod matrix;
 mod presence;
 mod resume;
 mod subscriptions;
