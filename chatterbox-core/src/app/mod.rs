@@ -72,6 +72,8 @@ pub struct Quotas {
     /// Members of a conversation above which joins, typing and receipts are not told to everyone
     /// (SPEC.md section 1, Large audiences).
     pub audience_large: u64,
+    /// Whether a room may be read before joining it (S-077).
+    pub rooms_open: bool,
     /// For how long authors may edit their messages (S-130).
     pub edit_window: Duration,
     /// Messages a user may delete for themselves alone in one conversation (S-131).
@@ -86,6 +88,7 @@ impl Default for Quotas {
             group_members_max: 256,
             blocks_max: 1000,
             audience_large: 200,
+            rooms_open: true,
             edit_window: Duration::from_hours(24),
             hidden_messages_max: 10_000,
         }

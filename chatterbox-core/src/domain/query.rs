@@ -2,6 +2,7 @@
 
 use super::limits::{SEARCH_CHARS_MAX, SEARCH_TERMS_MAX};
 use super::text::fold;
+use super::words;
 
 /// Words to look for: 1 to [`SEARCH_TERMS_MAX`], folded. The last one may be the beginning of a word.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +55,7 @@ impl Terms {
         let mut start = 0;
         // The end of the text ends its last word.
         for (at, c) in text.chars().chain([' ']).enumerate() {
-            if c.is_alphanumeric() {
+            if words::is_in_word(c) {
                 if word.is_empty() {
                     start = at;
                 }
@@ -69,12 +70,13 @@ impl Terms {
         places
     }
 
-    fn names(&self, word: &str) -> bool {
-        let folded = fold(word);
-        let Some((last, others)) = self.0.split_last() else {
-            return false;
-        };
-        folded.starts_with(last.as_str()) || others.contains(&folded)
+    /// Whether a run of letters and digits has one of the words, in the sense in which the search finds them.
+    fn names(&self, run: &str) -> bool {
+        let wanted = words::wanted(&self.0);
+        let words = words::of(run);
+        words
+            .iter()
+            .any(|word| wanted.iter().any(|wanted| wanted.is(word)))
     }
 }
 
@@ -122,6 +124,9 @@ mod tests {
             ("te", "tea time", &[(0, 3)]),
             ("tea ti", "ti tea time teatime", &[(0, 2), (3, 6), (7, 11)]),
             ("strasse", "😀 Straße", &[(2, 8)]),
+            ("brulee", "Crème brûlée", &[(6, 12)]),
+            ("cafe", "cafe\u{301}s", &[(0, 6)]),
+            ("猫", "我的猫 dog", &[(0, 3)]),
             ("tea", "coffee", &[]),
             ("tea", "", &[]),
         ] {

@@ -26,6 +26,17 @@ pub struct Wanted {
     pub beginning: bool,
 }
 
+impl Wanted {
+    /// Whether this word of a text is meant.
+    pub fn is(&self, word: &str) -> bool {
+        if self.beginning {
+            word.starts_with(&self.word)
+        } else {
+            word == self.word
+        }
+    }
+}
+
 /// The words of a text, in order.
 pub fn of(text: &str) -> Vec<String> {
     let mut words = Vec::new();
@@ -72,15 +83,9 @@ pub fn wanted(terms: &[String]) -> Vec<Wanted> {
 pub fn has_all(text: &str, wanted: &[Wanted]) -> bool {
     let words = of(text);
     !wanted.is_empty()
-        && wanted.iter().all(|wanted| {
-            words.iter().any(|word| {
-                if wanted.beginning {
-                    word.starts_with(&wanted.word)
-                } else {
-                    *word == wanted.word
-                }
-            })
-        })
+        && wanted
+            .iter()
+            .all(|wanted| words.iter().any(|word| wanted.is(word)))
 }
 
 enum Piece {
@@ -105,7 +110,7 @@ fn pieces(text: &str) -> Vec<Piece> {
     let mut was_in_word = false;
     let mut chars_in_word = 0;
     for char in plain.chars() {
-        let is_in_word = char.is_alphanumeric() || is_combining_mark(char);
+        let is_in_word = is_in_word(char);
         match pieces.last_mut() {
             _ if !is_in_word => {}
             Some(Piece::Unspaced(chars)) if was_in_word && is_unspaced(char) => chars.push(char),
@@ -124,6 +129,11 @@ fn pieces(text: &str) -> Vec<Piece> {
         was_in_word = is_in_word;
     }
     pieces
+}
+
+/// Whether a character belongs to a word: letters, digits, and the marks on them.
+pub fn is_in_word(char: char) -> bool {
+    char.is_alphanumeric() || is_combining_mark(char)
 }
 
 fn pairs(chars: &[char]) -> impl Iterator<Item = String> {

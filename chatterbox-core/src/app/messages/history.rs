@@ -9,7 +9,7 @@ use crate::domain::entry::{Entry, Seq};
 use crate::domain::limits::PAGE_ITEMS;
 use crate::ids::EntryId;
 
-/// Reads a page of a room, also before joining it (S-077, S-070).
+/// Reads a page of a room, also before joining it if rooms are open (S-077, S-070).
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct RoomHistory {

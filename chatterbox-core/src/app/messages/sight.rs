@@ -33,15 +33,28 @@ impl<'a> Sight<'a> {
         })
     }
 
-    /// Of anybody, in a room.
+    /// Of the members of a room, and of everybody who is not banned from it where rooms are open (S-077). The operator
+    /// is nobody in particular.
     pub(super) async fn of_room(
         app: &'a App,
         name: &str,
         reader: Option<UserId>,
     ) -> Result<Sight<'a>, Error> {
+        let conversation = app.rooms.room(name).await?;
+        if let Some(user) = reader
+            && !app.rooms.is_member(conversation.id, user).await?
+        {
+            if !app.quotas.rooms_open {
+                return Err(Error::NotAMember);
+            }
+            let state = app.log.state(conversation.id).await?;
+            if state.standing.bans.contains(&user) {
+                return Err(Error::Forbidden("you are banned from this room"));
+            }
+        }
         Ok(Sight {
             app,
-            conversation: app.rooms.room(name).await?,
+            conversation,
             above: Seq::ZERO,
             reader,
         })

@@ -1,7 +1,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use super::{Chat, contents};
+use super::{Chat, Options, contents};
 
 impl Chat {
     async fn page(&self, who: &str, query: &str) -> (String, Value) {
@@ -327,4 +327,23 @@ async fn s_077_a_room_is_read_before_joining_by_name_and_by_members_by_id() {
     assert_eq!(contents(&by_name.body), ["hi"]);
     assert_eq!(chat.get("eve", "/messages").await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(chat.reads("ann").await, ["hi"]);
+}
+
+#[tokio::test]
+async fn s_077_who_is_banned_reads_a_room_no_more_and_closed_rooms_are_for_members() {
+    let read = "/api/rooms/tea/messages";
+    let chat = Chat::room(&["ann", "bob"], &["eve"]).await;
+    chat.says("ann", "hi").await;
+    let ban = |who| json!({ "command": "banMember", "conversationId": chat.id, "userId": chat.person(who) });
+    chat.does("ann", ban("eve")).await.unwrap();
+    let banned = chat.ask_at(Method::GET, "eve", read, None).await;
+    assert_eq!(banned.refusal(), (403, "FORBIDDEN"));
+
+    let mut options = Options::default();
+    options.quotas.rooms_open = false;
+    let chat = Chat::room_with(&["ann", "bob"], &["eve"], options).await;
+    let stranger = chat.ask_at(Method::GET, "eve", read, None).await;
+    assert_eq!(stranger.refusal(), (403, "NOT_A_MEMBER"));
+    let member = chat.ask_at(Method::GET, "bob", read, None).await;
+    assert_eq!(member.status, 200);
 }

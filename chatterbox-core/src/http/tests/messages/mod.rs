@@ -91,7 +91,11 @@ impl Chat {
 
     /// A room that `members` are in, made by the first.
     async fn room(members: &[&'static str], strangers: &[&'static str]) -> Chat {
-        let mut chat = Chat::of(&[members, strangers].concat(), Options::default()).await;
+        Chat::room_with(members, strangers, Options::default()).await
+    }
+
+    async fn room_with(members: &[&'static str], strangers: &[&'static str], options: Options) -> Chat {
+        let mut chat = Chat::of(&[members, strangers].concat(), options).await;
         let room = chat
             .does(members[0], json!({ "command": "createRoom", "name": "tea" }))
             .await;
