@@ -183,6 +183,7 @@ fn settings(config: &Config, secret: &Secret) -> Settings {
     settings.quotas = Quotas {
         rooms_made_max: config.rooms_per_user_max,
         rooms_joined_max: config.rooms_joined_max,
+        rooms_open: config.rooms_open,
         group_members_max: config.group_members_max,
         edit_window: config.message_edit_window,
         blocks_max: config.blocks_per_user_max,

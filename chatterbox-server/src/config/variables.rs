@@ -229,6 +229,9 @@ variables! {
         /// Rooms a user may have created.
         rooms_per_user_max: u64 = "ROOMS_PER_USER_MAX", always("50"), Whole(0..=1_000_000);
 
+        /// Whether everybody may read a room before joining it, or only its members.
+        rooms_open: bool = "ROOMS_OPEN", always("true"), Choice(&[("true", true), ("false", false)]);
+
         /// Rooms a user may be in.
         rooms_joined_max: u64 = "ROOMS_JOINED_MAX", always("500"), Whole(1..=2_000);
 
