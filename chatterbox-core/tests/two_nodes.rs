@@ -187,11 +187,11 @@ async fn s_023_rest_in_one_process_and_sockets_in_another_are_one_chat() {
     api.json(Method::PUT, "/api/auth/me", Some(&token), &rename).await;
     device.until("profile-updated").await;
 
-    const SOCKET: &str = "/socket.io/?EIO=4&transport=polling";
+    let socket = "/socket.io/?EIO=4&transport=polling";
     for (node, path) in [
-        (&api, SOCKET),
+        (&api, socket),
         (&ws, "/api/auth/me"),
-        (&worker, SOCKET),
+        (&worker, socket),
         (&worker, "/api/auth/me"),
     ] {
         let (status, answer) = node.ask(Method::GET, path, Some(&token), "").await;

@@ -129,7 +129,8 @@ async fn drain_on_signal(mut signals: Signals, serving: Serving, node: Node, con
         // Load balancers look, and send new clients elsewhere, before anybody is sent away.
         tokio::time::sleep(delay).await;
         // A millisecond for each: a wave of reconnects that the other processes can take.
-        let spread = Duration::from_millis(chat.connections().sessions as u64).min((grace - delay) / 2);
+        let spread =
+            Duration::from_millis(chat.connections().sessions as u64).min(grace.saturating_sub(delay) / 2);
         // Requests are taken meanwhile: those of clients that poll, and those that a balancer still sends here.
         let _ = tokio::time::timeout(spread + GOODBYE_TIME, chat.drain(spread)).await;
         serving.drain().await;

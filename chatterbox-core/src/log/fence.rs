@@ -103,7 +103,7 @@ impl Fences {
         let elsewhere = async {
             if let Some((_, passed)) = waiting {
                 // The sender goes with the entry in `waiting`, which nobody takes out but below.
-                let _ = passed.await;
+                passed.await;
             }
         };
         let here = deliveries.delivered(conversation, up_to);

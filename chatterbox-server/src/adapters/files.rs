@@ -86,16 +86,18 @@ impl FileBlobs {
         self.shard(id.space(), shard).join(id.key())
     }
 
+    /// By the clock of the file system, which may be another machine's.
     fn clear_abandoned(&self) -> io::Result<()> {
+        let probe = Part::named(&self.incoming());
+        let now = probe.create_now()?;
         for entry in std::fs::read_dir(self.incoming())? {
             let entry = entry?;
             // One that another node just finished or cleared is gone by itself.
             let Ok(metadata) = entry.metadata() else { continue };
             let age = metadata
                 .modified()
-                .ok()
-                .and_then(|at| SystemTime::now().duration_since(at).ok());
-            if age.is_some_and(|age| age > ABANDONED_AFTER) {
+                .and_then(|at| now.duration_since(at).map_err(io::Error::other));
+            if age.is_ok_and(|age| age > ABANDONED_AFTER) {
                 let _ = std::fs::remove_file(entry.path());
             }
         }
@@ -178,36 +180,47 @@ impl Blobs for FileBlobs {
 
 /// A file that is being written; gone when dropped.
 struct Part {
-    path: Option<PathBuf>,
+    path: PathBuf,
+    /// It became something else.
+    is_kept: bool,
 }
 
 impl Part {
-    async fn create(directory: &Path) -> io::Result<(Part, File)> {
+    /// One of a name that nobody else has; there is no file yet.
+    fn named(directory: &Path) -> Part {
         let mut random = [0; 16];
         chatterbox_core::auth::fill_random(&mut random);
         let name = random.iter().fold(String::with_capacity(32), |mut name, byte| {
             let _ = write!(name, "{byte:02x}");
             name
         });
-        let path = directory.join(name);
+        Part {
+            path: directory.join(name),
+            is_kept: false,
+        }
+    }
+
+    /// Makes the file, and says when that was.
+    fn create_now(&self) -> io::Result<SystemTime> {
+        std::fs::File::create_new(&self.path)?.metadata()?.modified()
+    }
+
+    async fn create(directory: &Path) -> io::Result<(Part, File)> {
         // Before the file is there: whoever stops waiting in between leaves nothing.
-        let part = Part {
-            path: Some(path.clone()),
-        };
+        let part = Part::named(directory);
         let file = OpenOptions::new()
             .write(true)
             .create_new(true)
             .mode(FILE_MODE)
-            .open(path)
+            .open(&part.path)
             .await?;
         Ok((part, file))
     }
 
     /// The file is there from now on, also after a power cut.
     async fn become_file(mut self, target: &Path) -> io::Result<()> {
-        let Some(path) = &self.path else { return Ok(()) };
-        tokio::fs::rename(path, target).await?;
-        self.path = None;
+        tokio::fs::rename(&self.path, target).await?;
+        self.is_kept = true;
         if let Some(directory) = target.parent() {
             File::open(directory).await?.sync_all().await?;
         }
@@ -217,9 +230,9 @@ impl Part {
 
 impl Drop for Part {
     fn drop(&mut self) {
-        if let Some(path) = &self.path {
+        if !self.is_kept {
             // One system call; a task of its own might never run at the process's end.
-            let _ = std::fs::remove_file(path);
+            let _ = std::fs::remove_file(&self.path);
         }
     }
 }
@@ -281,10 +294,10 @@ mod tests {
     async fn what_a_dead_process_left_is_cleared_and_what_is_written_now_stays() {
         let world = temporary();
         let incoming = world.directory.path().join("incoming");
-        let yesterday = SystemTime::now() - Duration::from_hours(25);
-        for (name, modified) in [("old", yesterday), ("new", SystemTime::now())] {
+        for (name, hours) in [("old", 25), ("new", 0)] {
             let file = std::fs::File::create(incoming.join(name)).unwrap();
-            file.set_modified(modified).unwrap();
+            let now = file.metadata().unwrap().modified().unwrap();
+            file.set_modified(now - Duration::from_hours(hours)).unwrap();
         }
         FileBlobs::open(world.directory.path()).unwrap();
         assert_eq!(parts(&world.directory), ["new"]);

@@ -135,6 +135,7 @@ fn client_config(options: &S3Options) -> aws_sdk_s3::Config {
 }
 
 /// What went wrong, with all its causes: for logs.
+#[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
 fn failed<E, R>(error: SdkError<E, R>) -> BlobError
 where
     E: StdError + Send + Sync + 'static,
