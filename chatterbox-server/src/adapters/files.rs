@@ -9,7 +9,7 @@
 use std::fmt::Write as _;
 use std::io;
 use std::ops::Range;
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -17,7 +17,7 @@ use async_trait::async_trait;
 use chatterbox_core::ports::blob::{
     Blob, BlobError, BlobId, Blobs, Intake, Put, Serving, Space, Stored, cut,
 };
-use tokio::fs::{File, OpenOptions};
+use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use tokio_util::io::ReaderStream;
 
@@ -127,7 +127,7 @@ fn failed(error: io::Error) -> BlobError {
 impl Blobs for FileBlobs {
     async fn put(&self, id: &BlobId, put: Put) -> Result<Stored, BlobError> {
         let mut intake = Intake::new(put)?;
-        let (part, file) = Part::create(&self.incoming()).await.map_err(failed)?;
+        let (part, file) = Part::create(self.incoming()).await.map_err(failed)?;
         let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
         while let Some(bytes) = intake.next().await? {
             file.write_all(&bytes).await.map_err(failed)?;
@@ -174,7 +174,7 @@ impl Blobs for FileBlobs {
     }
 
     async fn works(&self) -> bool {
-        Part::create(&self.incoming()).await.is_ok()
+        Part::create(self.incoming()).await.is_ok()
     }
 }
 
@@ -205,16 +205,19 @@ impl Part {
         std::fs::File::create_new(&self.path)?.metadata()?.modified()
     }
 
-    async fn create(directory: &Path) -> io::Result<(Part, File)> {
-        // Before the file is there: whoever stops waiting in between leaves nothing.
-        let part = Part::named(directory);
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(FILE_MODE)
-            .open(&part.path)
-            .await?;
-        Ok((part, file))
+    /// The blocking call owns the part, so that whoever stops waiting for it leaves nothing.
+    async fn create(directory: PathBuf) -> io::Result<(Part, File)> {
+        let making = tokio::task::spawn_blocking(move || {
+            let part = Part::named(&directory);
+            let file = std::fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(FILE_MODE)
+                .open(&part.path)?;
+            io::Result::Ok((part, file))
+        });
+        let (part, file) = making.await.map_err(io::Error::other)??;
+        Ok((part, File::from_std(file)))
     }
 
     /// The file is there from now on, also after a power cut.
