@@ -95,7 +95,8 @@ fn not_built(what: &str) -> ComposeError {
 async fn open_files(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Blobs>, ComposeError> {
     match config.files() {
         config::Files::Directory(directory) => {
-            let opening = tasks.spawn_blocking(move || FileBlobs::open(&directory));
+            let owner = tasks.clone();
+            let opening = tasks.spawn_blocking(move || FileBlobs::open(&directory, &owner));
             Ok(Arc::new(opening.await.map_err(failed)?.map_err(failed)?))
         }
         #[cfg(feature = "s3")]
@@ -108,7 +109,7 @@ async fn open_files(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Blobs>, Co
                 bucket: s3.bucket,
                 derived_bucket: s3.derived_bucket,
             };
-            Ok(Arc::new(S3Blobs::open(options).await.map_err(failed)?))
+            Ok(Arc::new(S3Blobs::open(options, tasks).await.map_err(failed)?))
         }
         #[cfg(not(feature = "s3"))]
         config::Files::S3(_) => Err(not_built("S3")),

@@ -14,6 +14,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chatterbox_core::domain::secret::Secret;
 use chatterbox_core::ports::blob::{BlobId, Blobs, Put, Serving, Space};
+use chatterbox_core::tasks::Tasks;
 use chatterbox_server::adapters::s3::{S3Blobs, S3OpenError, S3Options};
 use futures_util::stream;
 use http::Request;
@@ -54,7 +55,7 @@ fn options() -> S3Options {
 }
 
 async fn open(options: S3Options) -> Arc<S3Blobs> {
-    Arc::new(S3Blobs::open(options).await.unwrap())
+    Arc::new(S3Blobs::open(options, &Tasks::new()).await.unwrap())
 }
 
 chatterbox_core::blobs_conformance!(async || open(options()).await);
@@ -88,7 +89,7 @@ async fn s_028_spaces_may_have_a_bucket_each() {
 }
 
 async fn refused(options: S3Options) -> S3OpenError {
-    S3Blobs::open(options).await.unwrap_err()
+    S3Blobs::open(options, &Tasks::new()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -148,7 +149,7 @@ async fn s_042_a_web_server_that_is_none_of_s3_is_told_apart() {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let tasks = chatterbox_core::tasks::Tasks::new();
+    let tasks = Tasks::new();
     tasks.spawn_until_stopped(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
@@ -197,7 +198,7 @@ async fn fetched(link: &str) -> (u16, http::HeaderMap, Bytes) {
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
         .unwrap();
-    let tasks = chatterbox_core::tasks::Tasks::new();
+    let tasks = Tasks::new();
     tasks.spawn(async move {
         let _ = connection.await;
     });

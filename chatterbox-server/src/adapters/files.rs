@@ -14,9 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
-use chatterbox_core::ports::blob::{
-    Blob, BlobError, BlobId, Blobs, Intake, Put, Serving, Space, Stored, cut,
-};
+use chatterbox_core::ports::blob::{Blob, BlobError, BlobId, Blobs, Intake, Put, Serving, Stored, cut};
+use chatterbox_core::tasks::Tasks;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufWriter};
 use tokio_util::io::ReaderStream;
@@ -35,6 +34,7 @@ const FILE_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct FileBlobs {
     root: PathBuf,
+    tasks: Tasks,
 }
 
 /// Why a directory can't hold files.
@@ -46,27 +46,18 @@ pub struct FilesOpenError {
 }
 
 impl FileBlobs {
-    /// Uses `directory`, making what is missing, and clears away what dead processes left. Blocks for a moment.
-    pub fn open(directory: &Path) -> Result<FileBlobs, FilesOpenError> {
+    /// Uses `directory`, making what is missing, and clears away what dead processes left. Blocks for a moment; later, work
+    /// that blocks is done through `tasks`.
+    pub fn open(directory: &Path, tasks: &Tasks) -> Result<FileBlobs, FilesOpenError> {
         let failed = |source| FilesOpenError {
             directory: directory.to_owned(),
             source,
         };
         let blobs = FileBlobs {
             root: directory.to_owned(),
+            tasks: tasks.clone(),
         };
-        let make = |path: &Path| {
-            std::fs::DirBuilder::new()
-                .recursive(true)
-                .mode(DIRECTORY_MODE)
-                .create(path)
-        };
-        make(&blobs.incoming()).map_err(failed)?;
-        for space in Space::ALL {
-            for shard in 0..=u8::MAX {
-                make(&blobs.shard(space, shard)).map_err(failed)?;
-            }
-        }
+        make_directory(&blobs.incoming()).map_err(failed)?;
         blobs.clear_abandoned().map_err(failed)?;
         Ok(blobs)
     }
@@ -75,15 +66,12 @@ impl FileBlobs {
         self.root.join("incoming")
     }
 
-    fn shard(&self, space: Space, shard: u8) -> PathBuf {
-        self.root.join(space.as_str()).join(format!("{shard:02x}"))
-    }
-
     /// Nothing but the key is taken from outside, and no key is a path.
     fn path(&self, id: &BlobId) -> PathBuf {
         let spread = |sum: u8, byte: u8| sum.wrapping_mul(31).wrapping_add(byte);
         let shard = id.key().bytes().fold(0, spread);
-        self.shard(id.space(), shard).join(id.key())
+        let directory = self.root.join(id.space().as_str()).join(format!("{shard:02x}"));
+        directory.join(id.key())
     }
 
     /// By the clock of the file system, which may be another machine's.
@@ -116,6 +104,13 @@ impl FileBlobs {
     }
 }
 
+fn make_directory(path: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(DIRECTORY_MODE)
+        .create(path)
+}
+
 fn failed(error: io::Error) -> BlobError {
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => BlobError::Full,
@@ -127,7 +122,7 @@ fn failed(error: io::Error) -> BlobError {
 impl Blobs for FileBlobs {
     async fn put(&self, id: &BlobId, put: Put) -> Result<Stored, BlobError> {
         let mut intake = Intake::new(put)?;
-        let (part, file) = Part::create(self.incoming()).await.map_err(failed)?;
+        let (part, file) = Part::create(&self.tasks, self.incoming()).await.map_err(failed)?;
         let mut file = BufWriter::with_capacity(WRITE_BYTES, file);
         while let Some(bytes) = intake.next().await? {
             file.write_all(&bytes).await.map_err(failed)?;
@@ -135,7 +130,9 @@ impl Blobs for FileBlobs {
         let stored = intake.finish()?;
         file.flush().await.map_err(failed)?;
         file.get_ref().sync_all().await.map_err(failed)?;
-        part.become_file(&self.path(id)).await.map_err(failed)?;
+        part.become_file(&self.tasks, self.path(id))
+            .await
+            .map_err(failed)?;
         Ok(stored)
     }
 
@@ -174,7 +171,7 @@ impl Blobs for FileBlobs {
     }
 
     async fn works(&self) -> bool {
-        Part::create(self.incoming()).await.is_ok()
+        Part::create(&self.tasks, self.incoming()).await.is_ok()
     }
 }
 
@@ -206,8 +203,8 @@ impl Part {
     }
 
     /// The blocking call owns the part, so that whoever stops waiting for it leaves nothing.
-    async fn create(directory: PathBuf) -> io::Result<(Part, File)> {
-        let making = tokio::task::spawn_blocking(move || {
+    async fn create(tasks: &Tasks, directory: PathBuf) -> io::Result<(Part, File)> {
+        let making = tasks.spawn_blocking(move || {
             let part = Part::named(&directory);
             let file = std::fs::OpenOptions::new()
                 .write(true)
@@ -221,13 +218,15 @@ impl Part {
     }
 
     /// The file is there from now on, also after a power cut.
-    async fn become_file(mut self, target: &Path) -> io::Result<()> {
-        tokio::fs::rename(&self.path, target).await?;
-        self.is_kept = true;
-        if let Some(directory) = target.parent() {
-            File::open(directory).await?.sync_all().await?;
-        }
-        Ok(())
+    async fn become_file(mut self, tasks: &Tasks, target: PathBuf) -> io::Result<()> {
+        let moving = tasks.spawn_blocking(move || {
+            let directory = target.parent().unwrap_or(Path::new("."));
+            make_directory(directory)?;
+            std::fs::rename(&self.path, &target)?;
+            self.is_kept = true;
+            std::fs::File::open(directory)?.sync_all()
+        });
+        moving.await.map_err(io::Error::other)?
     }
 }
 
@@ -243,6 +242,7 @@ impl Drop for Part {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
+    use chatterbox_core::ports::blob::Space;
     use futures_util::stream;
     use tempfile::TempDir;
 
@@ -278,7 +278,7 @@ mod tests {
 
     fn temporary() -> Temporary {
         let directory = tempfile::tempdir().unwrap();
-        let blobs = FileBlobs::open(directory.path()).unwrap();
+        let blobs = FileBlobs::open(directory.path(), &Tasks::new()).unwrap();
         Temporary { blobs, directory }
     }
 
@@ -302,7 +302,7 @@ mod tests {
             let now = file.metadata().unwrap().modified().unwrap();
             file.set_modified(now - Duration::from_hours(hours)).unwrap();
         }
-        FileBlobs::open(world.directory.path()).unwrap();
+        FileBlobs::open(world.directory.path(), &Tasks::new()).unwrap();
         assert_eq!(parts(&world.directory), ["new"]);
         std::fs::remove_file(incoming.join("new")).unwrap();
     }
@@ -317,14 +317,16 @@ mod tests {
         assert!(path.starts_with(world.directory.path()), "{}", path.display());
         let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(&path), mode(path.parent().unwrap())), (0o600, 0o700));
-        let again = FileBlobs::open(world.directory.path()).unwrap();
+        let again = FileBlobs::open(world.directory.path(), &Tasks::new()).unwrap();
         assert_eq!(again.length(&id).await.unwrap(), Some(5));
     }
 
     #[test]
     fn a_directory_that_can_not_be_used_is_named_with_its_variable() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let error = FileBlobs::open(file.path()).unwrap_err().to_string();
+        let error = FileBlobs::open(file.path(), &Tasks::new())
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("UPLOAD_DIR /"), "{error}");
     }
 }

@@ -78,15 +78,16 @@ pub struct S3Blobs {
 
 impl S3Blobs {
     /// Connects, makes buckets that are missing if the key may do that, and writes and deletes a small object in each, so
-    /// that a wrong variable is named now and not at the first upload (S-042).
-    pub async fn open(options: S3Options) -> Result<S3Blobs, S3OpenError> {
+    /// that a wrong variable is named now and not at the first upload (S-042). Uploads whose caller goes away are aborted
+    /// through `tasks`.
+    pub async fn open(options: S3Options, tasks: &Tasks) -> Result<S3Blobs, S3OpenError> {
         let client = Client::from_conf(client_config(&options));
         check::check(&client, &options).await?;
         Ok(S3Blobs {
             client,
             bucket: options.bucket,
             derived_bucket: options.derived_bucket,
-            tasks: Tasks::new(),
+            tasks: tasks.clone(),
         })
     }
 
@@ -95,11 +96,6 @@ impl S3Blobs {
             Space::Originals => &self.bucket,
             Space::Derived => &self.derived_bucket,
         }
-    }
-
-    /// Waits for uploads that are being aborted.
-    pub async fn close(&self) {
-        self.tasks.stop().await;
     }
 }
 
