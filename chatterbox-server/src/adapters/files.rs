@@ -218,12 +218,13 @@ impl Part {
     }
 
     /// The file is there from now on, also after a power cut.
-    async fn become_file(mut self, tasks: &Tasks, target: PathBuf) -> io::Result<()> {
+    async fn become_file(self, tasks: &Tasks, target: PathBuf) -> io::Result<()> {
         let moving = tasks.spawn_blocking(move || {
+            let mut part = self;
             let directory = target.parent().unwrap_or(Path::new("."));
             make_directory(directory)?;
-            std::fs::rename(&self.path, &target)?;
-            self.is_kept = true;
+            std::fs::rename(&part.path, &target)?;
+            part.is_kept = true;
             std::fs::File::open(directory)?.sync_all()
         });
         moving.await.map_err(io::Error::other)?
