@@ -9,6 +9,8 @@ postgres_port=${DOCUMENTDB_PORT:-5490}
 chroot=${SERVICES_CHROOT:-$services/forky}
 mirror=${DEBIAN_MIRROR:-http://deb.debian.org/debian}
 bin=/usr/lib/postgresql/18/bin
+# Inside the chroot, named after the place outside.
+data=/srv/instances/$(printf '%s' "$state" | sha1sum | cut -c1-16)
 
 # In its own mount namespace, so that no mount outlives the command: a chroot with /proc in it can't be deleted safely.
 inside() { as_root unshare --mount sh -c 'mount -t proc proc "$0/proc" && exec chroot "$0" "$@"' "$chroot" "$@"; }
@@ -83,8 +85,6 @@ up)
     gateway=${MONGO_GATEWAY:-$target/debug/mongo-gateway}
     [ -x "$gateway" ] || fail "$gateway is missing: cargo build -p mongo-gateway makes it"
     prepare
-    # Inside the chroot, named after the place outside.
-    data=/srv/instances/$(printf '%s' "$state" | sha1sum | cut -c1-16)
     if to_start postgres; then
         free "$postgres_port" DOCUMENTDB_PORT postgres
         if [ ! -d "$chroot$data" ]; then
@@ -108,11 +108,16 @@ down)
     # Fast shutdown: it waits for no client.
     end postgres INT
     ;;
+signal)
+    signal mongo-gateway "$2"
+    signal postgres "$2"
+    ;;
 forget)
-    # The data of an instance that is down.
-    data=/srv/instances/$(printf '%s' "$state" | sha1sum | cut -c1-16)
+    signal mongo-gateway KILL
+    signal postgres KILL
     as_root rm -rf "${chroot:?}${data:?}"
+    rm -rf "${state:?}"
     ;;
 env) echo "export MONGODB_URI=mongodb://127.0.0.1:$port/chatterbox" ;;
-*) fail "usage: $0 up|down|forget|env" ;;
+*) fail "usage: $0 up|down|signal NAME|forget|env" ;;
 esac

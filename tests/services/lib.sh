@@ -42,10 +42,10 @@ born() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20; }
 running() {
     local id birth
     read -r id birth 2>/dev/null <"$state/$1.pid" || return 1
-    [ -n "$birth" ] && [ "$(born "$id")" = "$birth" ]
+    [ -n "$birth" ] && [ "$(born "$id")" = "$birth" ] && lives "$id"
 }
 
-# begin NAME COMMAND...: starts it as the leader of a process group of its own, so that a signal reaches all of it.
+# begin NAME COMMAND...: starts it, apart from this terminal.
 begin() {
     local name=$1
     shift
@@ -56,19 +56,47 @@ begin() {
     printf '%s %s\n' "$id" "$(born "$id")" >"$state/$name.pid"
 }
 
-# end NAME [SIGNAL]: ends its group and waits until it is gone; after 10 s by force.
-end() {
-    if ! running "$1"; then return; fi
-    local id _birth
+# lives ID: what has ended and was not waited for does not.
+lives() { grep -q '^State:[[:space:]]*[^ZX[:space:]]' "/proc/$1/status" 2>/dev/null; }
+
+# family ID: the process and all that descend from it. PostgreSQL's have groups and sessions of their own.
+family() {
+    local child
+    printf '%s ' "$1"
+    for child in $(cat "/proc/$1"/task/*/children 2>/dev/null); do family "$child"; done
+}
+
+# signal NAME SIGNAL: to all of its family; whoever is killed is waited for.
+signal() {
+    local id member members _birth
+    running "$1" || return 0
     read -r id _birth <"$state/$1.pid"
-    as_root kill "-${2:-TERM}" -- "-$id" 2>/dev/null || true
+    members=$(family "$id")
+    # shellcheck disable=SC2086 # one word an id is meant
+    as_root kill "-$2" $members 2>/dev/null || true
+    if [ "$2" != KILL ]; then return; fi
+    for member in $members; do
+        for _ in $(seq 100); do
+            lives "$member" || break
+            sleep 0.05
+        done
+        ! lives "$member" || fail "$1 can't be killed"
+    done
+}
+
+# end NAME [SIGNAL]: asks the process to end and waits until it has; after 10 s all of its family is killed.
+end() {
+    local id _birth
+    running "$1" || return 0
+    read -r id _birth <"$state/$1.pid"
+    as_root kill "-${2:-TERM}" "$id" 2>/dev/null || true
     # A stopped process only sees a signal when it goes on.
-    as_root kill -CONT -- "-$id" 2>/dev/null || true
+    signal "$1" CONT
     for _ in $(seq 100); do
         running "$1" || return 0
         sleep 0.1
     done
-    as_root kill -KILL -- "-$id" 2>/dev/null || true
+    signal "$1" KILL
 }
 
 # await NAME SECONDS COMMAND...: until the command succeeds; fails with one line if the process ends or the time is up.
@@ -89,5 +117,5 @@ free() {
     if listens "$1"; then fail "$3: port $1 is taken by another program; choose another with $2"; fi
 }
 
-# up_once NAME: true if it has to be started, false if what runs already can be used.
+# to_start NAME: whether it has to be started; what runs already is used.
 to_start() { ! running "$1"; }

@@ -17,6 +17,11 @@ up)
     await redis 20 answers
     ;;
 down) end redis ;;
+signal) signal redis "$2" ;;
+forget)
+    signal redis KILL
+    rm -rf "${state:?}"
+    ;;
 env) echo "export REDIS_URL=redis://127.0.0.1:$port" ;;
-*) fail "usage: $0 up|down|env" ;;
+*) fail "usage: $0 up|down|signal NAME|forget|env" ;;
 esac

@@ -6,17 +6,23 @@
 #![expect(clippy::print_stdout, reason = "seeds and logs belong to a failure's report")]
 
 mod cli;
+mod cluster;
 mod person;
+mod proxy;
 mod random;
 mod rest;
 mod server;
+mod services;
 mod socket;
 
 pub use cli::{Ran, chatterbox_cli};
+pub use cluster::{ClusterSetup, NODES, TestCluster};
 pub use person::{PASSWORD, Person};
+pub use proxy::Proxy;
 pub use random::Random;
 pub use rest::{Reply, Rest};
 pub use server::{Ended, Setup, TestServer, run_to_end};
+pub use services::{Backend, backend, database_uri, redis_says, unique};
 pub use socket::{Lost, Socket};
 
 use std::path::PathBuf;

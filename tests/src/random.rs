@@ -8,12 +8,14 @@ impl Random {
     /// From `TEST_SEED`, or a seed of the moment. Either is printed.
     pub fn from_environment() -> Random {
         let given = std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok());
-        let seed = given.unwrap_or_else(|| {
-            use std::hash::{BuildHasher, RandomState};
-            RandomState::new().hash_one(0_u8)
-        });
+        let seed = given.unwrap_or_else(of_the_moment);
         println!("TEST_SEED={seed}");
         Random(seed | 1)
+    }
+
+    /// Where nothing has to be run again: names, ports.
+    pub(crate) fn unseeded() -> Random {
+        Random(of_the_moment() | 1)
     }
 
     /// A number below `end`.
@@ -23,4 +25,9 @@ impl Random {
         self.0 ^= self.0 >> 27;
         (self.0.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 11) % end
     }
+}
+
+fn of_the_moment() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(0_u8)
 }

@@ -138,6 +138,16 @@ impl Socket {
         }
     }
 
+    /// The next event, whatever its name.
+    pub async fn event(&mut self) -> Result<(String, Value), Lost> {
+        loop {
+            if let Some(event) = self.heard.pop_front() {
+                return Ok(event);
+            }
+            self.ack().await?;
+        }
+    }
+
     /// All events that have come and were not asked for, by name.
     pub fn unheard(&self) -> Vec<&str> {
         self.heard.iter().map(|(name, _)| name.as_str()).collect()
