@@ -65,7 +65,7 @@ impl ClusterSetup {
             for (name, value) in &self.environment {
                 setup = setup.with(name, value);
             }
-            cluster.nodes.push(Node::Running(setup.start().await));
+            cluster.nodes.push(Node::Running(Box::new(setup.start().await)));
             cluster.proxies.push(proxy);
         }
         cluster
@@ -88,7 +88,7 @@ pub struct TestCluster {
 
 #[derive(Debug)]
 enum Node {
-    Running(TestServer),
+    Running(Box<TestServer>),
     Stopped(Stopped),
     /// Between the two.
     Changing,
@@ -146,7 +146,7 @@ impl TestCluster {
     /// Starts a node that is down.
     pub async fn restart(&mut self, number: usize) {
         if let Node::Stopped(stopped) = mem::replace(&mut self.nodes[number], Node::Changing) {
-            self.nodes[number] = Node::Running(stopped.restarted().await);
+            self.nodes[number] = Node::Running(Box::new(stopped.restarted().await));
         }
     }
 }

@@ -136,3 +136,116 @@ fn heard_all(reader: &Heard, stored: &[Value]) {
         );
     }
 }
+
+/// The verdict itself: whatever is wrong with histories, it sees.
+#[cfg(test)]
+mod tests {
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+
+    use serde_json::json;
+
+    use super::*;
+
+    struct Story {
+        stored: Vec<Vec<Value>>,
+        sent: Vec<Sent>,
+        heard: Vec<Heard>,
+        removed: Vec<Heard>,
+    }
+
+    /// Four messages and a removal, heard by one reader.
+    fn story() -> Story {
+        let id = |seq: u64| format!("id{seq}");
+        let stored: Vec<Value> = (1..=5)
+            .map(|seq| match seq {
+                3 => json!({"seq": seq, "id": id(seq), "type": "system"}),
+                _ => json!({
+                    "seq": seq, "id": id(seq), "type": "text", "clientMessageId": format!("k{seq}"),
+                    "content": text_of(&format!("k{seq}")),
+                }),
+            })
+            .collect();
+        let messages = [1, 2, 4, 5].map(|seq| (seq, id(seq)));
+        Story {
+            stored: vec![stored.clone(), stored],
+            sent: vec![Sent {
+                acknowledged: messages
+                    .iter()
+                    .map(|(seq, id)| (format!("k{seq}"), (id.clone(), *seq)))
+                    .collect(),
+                ..Sent::default()
+            }],
+            heard: vec![Heard {
+                last: 5,
+                messages: messages.iter().cloned().collect(),
+                removal: Some(3),
+                ..Heard::default()
+            }],
+            removed: vec![Heard {
+                last: 3,
+                messages: messages.into_iter().take(2).collect(),
+                ..Heard::default()
+            }],
+        }
+    }
+
+    fn passes(change: impl FnOnce(&mut Story)) -> bool {
+        let mut story = story();
+        change(&mut story);
+        let histories = Histories {
+            stored: &story.stored,
+            sent: &story.sent,
+            heard: &story.heard,
+            removed: &story.removed,
+        };
+        catch_unwind(AssertUnwindSafe(|| check(&histories))).is_ok()
+    }
+
+    #[test]
+    fn the_verdict_sees_whatever_is_wrong() {
+        assert!(passes(|_| {}));
+        // A gap that the server told of and the client loaded.
+        assert!(passes(|story| {
+            story.heard[0].messages.remove(&2);
+            story.heard[0].gaps.push(2..=2);
+        }));
+        let wrong: [(&str, fn(&mut Story)); 9] = [
+            ("lost", |story| {
+                let told = ("id9".to_owned(), 9);
+                story.sent[0].acknowledged.insert("k9".to_owned(), told);
+            }),
+            ("never told", |story| {
+                story.sent[0].acknowledged.remove("k4");
+            }),
+            ("told another number", |story| {
+                story.sent[0]
+                    .acknowledged
+                    .insert("k4".to_owned(), ("id4".to_owned(), 5));
+            }),
+            ("doubled", |story| {
+                let mut copy = story.stored[0][4].clone();
+                copy["seq"] = json!(6);
+                story
+                    .stored
+                    .iter_mut()
+                    .for_each(|stored| stored.push(copy.clone()));
+            }),
+            ("a hole", |story| {
+                story.stored.iter_mut().for_each(|stored| drop(stored.remove(3)));
+            }),
+            ("nodes that tell differently", |story| {
+                story.stored[1][4]["content"] = json!("other")
+            }),
+            ("an order of one's own", |story| {
+                story.heard[0].messages.insert(4, "id5".to_owned());
+            }),
+            ("not heard", |story| {
+                story.heard[0].messages.remove(&5);
+            }),
+            ("heard after the removal", |story| story.removed[0].last = 4),
+        ];
+        for (what, change) in wrong {
+            assert!(!passes(change), "{what}");
+        }
+    }
+}
