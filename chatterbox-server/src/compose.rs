@@ -21,6 +21,8 @@ use chatterbox_core::tasks::Tasks;
 #[cfg(feature = "embedded")]
 use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::files::FileBlobs;
+#[cfg(feature = "mongo")]
+use crate::adapters::mongo::{MongoOptions, MongoStore};
 #[cfg(feature = "s3")]
 use crate::adapters::s3::{S3Blobs, S3Options};
 use crate::config::{self, Config, Environment, Rate};
@@ -44,6 +46,8 @@ pub struct Composed {
 enum OpenStore {
     #[cfg(feature = "embedded")]
     Embedded(EmbeddedStore),
+    #[cfg(feature = "mongo")]
+    Mongo(MongoStore),
 }
 
 impl OpenStore {
@@ -64,6 +68,17 @@ impl OpenStore {
             }
             #[cfg(not(feature = "embedded"))]
             config::Store::Embedded => Err(not_built("embedded store")),
+            #[cfg(feature = "mongo")]
+            config::Store::Mongo { uri, pool } => {
+                let options = MongoOptions {
+                    pool,
+                    ..MongoOptions::new(uri)
+                };
+                let store = MongoStore::open(options).await.map_err(failed)?;
+                let (stores, queue) = (store.stores(), store.queue());
+                Ok((OpenStore::Mongo(store), stores, queue))
+            }
+            #[cfg(not(feature = "mongo"))]
             config::Store::Mongo { .. } => Err(not_built("MongoDB")),
         }
     }
@@ -73,6 +88,8 @@ impl OpenStore {
         match self {
             #[cfg(feature = "embedded")]
             OpenStore::Embedded(_) => "sqlite",
+            #[cfg(feature = "mongo")]
+            OpenStore::Mongo(_) => "mongodb",
         }
     }
 
@@ -80,11 +97,14 @@ impl OpenStore {
         match self {
             #[cfg(feature = "embedded")]
             OpenStore::Embedded(store) => store.close().await,
+            #[cfg(feature = "mongo")]
+            OpenStore::Mongo(store) => store.close().await,
         }
     }
 }
 
 /// The configuration refuses this before anything is opened.
+#[cfg(not(all(feature = "embedded", feature = "mongo", feature = "redis", feature = "s3")))]
 fn not_built(what: &str) -> ComposeError {
     failed(format!(
         "this build has no adapter for what the configuration asks for: {what}"
