@@ -6,6 +6,8 @@
 //! a node's lease ran out        ─▶ port.claim_expired ──────┘
 //! ```
 //! One task reports, in order, and lets nobody wait for the port. A change that the port did not take is tried again.
+//! When the port has forgotten this node, everybody here arrives anew; after a time in which it did not answer, nodes
+//! renew their leases before any of them looks for the dead.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -40,6 +42,10 @@ const GRACE: Duration = Duration::from_secs(12);
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A change that the port did not take is tried again after this time.
 const RETRY_AFTER: Duration = Duration::from_secs(2);
+/// After the port was away, the other nodes have so long to renew their leases before they are taken for dead.
+const OTHERS_TIME: Duration = Duration::from_secs(5);
+/// The operator hears of a port that is away at most so often.
+const WARN_EVERY: Duration = Duration::from_secs(10);
 /// Users told about in one turn, so that the lease is renewed in time.
 const TOLD_AT_ONCE: usize = 256;
 /// Changes that wait for the presence port; above, they are dropped.
@@ -99,6 +105,10 @@ impl Presences {
             due: BTreeSet::new(),
             news: HashMap::new(),
             role,
+            renew_at: Instant::now(),
+            was_away: false,
+            claim_from: Instant::now(),
+            warned: None,
         };
         tasks.spawn_until_stopped(reporter.run(incoming));
         Presences { connections, changes }
@@ -188,6 +198,12 @@ struct Reporter {
     /// What is to be told. The last change counts.
     news: HashMap<UserId, News>,
     role: Role,
+    renew_at: Instant,
+    /// The last renewal failed.
+    was_away: bool,
+    /// Before, nobody is taken for dead.
+    claim_from: Instant,
+    warned: Option<Instant>,
 }
 
 struct Leaving {
@@ -224,7 +240,6 @@ struct PresenceOffline {
 
 impl Reporter {
     async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
-        let mut renewals = ticks(RENEW_EVERY);
         let mut claims = ticks(CLAIM_EVERY);
         let mut tellings = ticks(TELL_EVERY);
         // A lease is for the users of a node, and who runs out of it is looked for by those who watch and by workers.
@@ -235,8 +250,8 @@ impl Reporter {
             let result = tokio::select! {
                 // The first renewal comes before the first user.
                 biased;
-                _ = renewals.tick(), if holds_lease => self.renew().await,
-                _ = claims.tick(), if claims_others => self.claim().await,
+                () = tokio::time::sleep_until(self.renew_at), if holds_lease => self.renew().await,
+                _ = claims.tick(), if claims_others && self.may_claim() => self.claim().await,
                 _ = tellings.tick(), if !self.news.is_empty() => {
                     self.tell().await;
                     Ok(())
@@ -253,11 +268,23 @@ impl Reporter {
                 },
             };
             if let Err(error) = result {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "presence could not be reported"
-                );
+                self.warn(&error);
             }
+        }
+    }
+
+    /// Not while leases can't be renewed, nor before the others could do it.
+    fn may_claim(&self) -> bool {
+        !self.was_away && self.claim_from <= Instant::now()
+    }
+
+    fn warn(&mut self, error: &PresenceError) {
+        if self.warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
+            self.warned = Some(Instant::now());
+            tracing::warn!(
+                error = error as &dyn std::error::Error,
+                "presence could not be reported; who is online is told late"
+            );
         }
     }
 
@@ -274,19 +301,34 @@ impl Reporter {
             }
             Ok(Transition::Vanished | Transition::None) => {}
             Err(error) => {
-                // Looked at again like somebody who leaves, and found to be here.
-                self.leave_at(user, Instant::now() + RETRY_AFTER, at);
+                self.look_again_at(user);
                 return Err(error);
             }
+        }
+        // Who arrives is taken to be at a device, also who only arrives anew.
+        if lock(&self.connections)
+            .get(&user)
+            .is_some_and(|here| here.is_away())
+        {
+            self.set_activity(user).await?;
         }
         Ok(())
     }
 
+    /// Like somebody who leaves, and is found to be here.
+    fn look_again_at(&mut self, user: UserId) {
+        self.leave_at(user, Instant::now() + RETRY_AFTER, self.clock.now());
+    }
+
     /// Whether the user is at a device of this node.
-    async fn set_activity(&self, user: UserId) -> Result<(), PresenceError> {
+    async fn set_activity(&mut self, user: UserId) -> Result<(), PresenceError> {
         let here = lock(&self.connections).get(&user).copied();
         let Some(here) = here else { return Ok(()) };
-        self.port.set_away(user, self.node, here.is_away()).await
+        let set = self.port.set_away(user, self.node, here.is_away()).await;
+        if set.is_err() {
+            self.look_again_at(user);
+        }
+        set
     }
 
     fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp) {
@@ -320,16 +362,30 @@ impl Reporter {
         Ok(())
     }
 
-    /// Renews the lease. When another node had given this one up, its users arrive anew.
+    /// Renews the lease. When another node had given this one up, or nobody knows of it, its users arrive anew.
     async fn renew(&mut self) -> Result<(), PresenceError> {
-        match self.port.renew(self.node, self.clock.now(), LEASE).await? {
+        let renewal = match self.port.renew(self.node, self.clock.now(), LEASE).await {
+            Ok(renewal) => renewal,
+            Err(error) => {
+                self.was_away = true;
+                self.renew_at = Instant::now() + RETRY_AFTER;
+                return Err(error);
+            }
+        };
+        self.renew_at = Instant::now() + RENEW_EVERY;
+        if std::mem::take(&mut self.was_away) {
+            self.claim_from = Instant::now() + OTHERS_TIME;
+        }
+        match renewal {
             Renewal::Held => Ok(()),
             Renewal::Fresh => {
                 let users: Vec<UserId> = lock(&self.connections).keys().copied().collect();
+                let mut result = Ok(());
                 for user in users {
-                    self.arrive(user, None).await?;
+                    // Whoever fails is tried again by themselves.
+                    result = self.arrive(user, None).await.and(result);
                 }
-                Ok(())
+                result
             }
         }
     }
@@ -338,7 +394,10 @@ impl Reporter {
     async fn claim(&mut self) -> Result<(), PresenceError> {
         while let Some(vanished) = self.port.claim_expired(self.clock.now()).await? {
             for user in vanished {
-                let last_seen = self.port.last_seen(user).await?;
+                let last_seen = match self.port.last_seen(user).await {
+                    Ok(last_seen) => last_seen,
+                    Err(_) => Some(self.clock.now()),
+                };
                 // Whoever is back meanwhile is told of by who has seen them come.
                 if let Some(last_seen) = last_seen {
                     self.news.insert(user, News::Offline { last_seen });

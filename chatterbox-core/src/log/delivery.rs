@@ -6,11 +6,11 @@
 //! connection hears that has been away is `resume.rs`.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore, watch};
 
 use super::announce::{Announced, Announcement, Crossing, Encoder};
 use super::journal::Journal;
@@ -47,6 +47,11 @@ pub struct Deliveries {
     watched: Mutex<HashMap<ConversationId, Arc<Watched>>>,
     /// Entries delivered on this node so far.
     moves: AtomicU64,
+    /// The bus is away.
+    alone: watch::Sender<bool>,
+    /// Something may have been missed.
+    asked: Notify,
+    pub(super) resubscribing: AtomicBool,
 }
 
 impl Deliveries {
@@ -69,7 +74,46 @@ impl Deliveries {
             reads: Semaphore::new(READS_AT_ONCE),
             watched: Mutex::default(),
             moves: AtomicU64::new(0),
+            alone: watch::Sender::new(false),
+            asked: Notify::new(),
+            resubscribing: AtomicBool::new(false),
         })
+    }
+
+    /// The bus has gone away or come back.
+    pub(super) fn set_alone(&self, alone: bool) {
+        self.alone.send_replace(alone);
+    }
+
+    /// Whether the bus is away.
+    pub(super) fn alone(&self) -> watch::Receiver<bool> {
+        self.alone.subscribe()
+    }
+
+    /// Has heads compared soon; many calls at once are one.
+    pub(super) fn ask_to_compare(&self) {
+        self.asked.notify_one();
+    }
+
+    /// Until somebody asks.
+    pub(super) async fn asked_to_compare(&self) {
+        self.asked.notified().await;
+    }
+
+    /// Whether something is known of the conversation here, since somebody watches it or is about to.
+    pub(super) fn is_known(&self, conversation: ConversationId) -> bool {
+        self.lock().contains_key(&conversation)
+    }
+
+    /// Listens to a conversation that was given up a moment ago, and finds what was said meanwhile.
+    pub(super) async fn listen_again(self: &Arc<Self>, conversation: ConversationId) {
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.listen(conversation).await;
+        }
+        let found = self.lock().get(&conversation).cloned();
+        if let Some(watched) = found {
+            self.heal_later(&mut watched.lock(), &watched, Duration::ZERO);
+        }
     }
 
     /// Who types.

@@ -14,6 +14,7 @@
 //! fence:        node (12) | number (8) | conversation (12) | seq (4)
 //! passed:       node (12) | number (8)
 //! sign:         node (12) | sign (1: 1 new, 2 here, 3 gone)
+//! missed:       nothing
 //! entry:        crossing (1: 0 none, 1 in, 2 out) | user (12, if crossing)
 //!               | author (1: 0 none, 1 one) | user (12, if one) | packet
 //! packet:       number of frames (2) | frames;   frame: kind (1) | length (4) | payload
@@ -113,6 +114,8 @@ pub enum Envelope {
         /// What it says.
         sign: Sign,
     },
+    /// The sender could not say everything: whoever watches something compares it with the log.
+    Missed,
     /// An event for all devices of a user.
     Tell {
         /// Whose.
@@ -259,6 +262,7 @@ impl Envelope {
                 out.put_slice(node.as_bytes());
                 out.put_u8(sign_number(*sign));
             }
+            Envelope::Missed => out.put_u8(15),
         }
         out.freeze()
     }
@@ -374,6 +378,7 @@ impl Envelope {
                 node: NodeId::from_bytes(take_id(&mut bytes)?),
                 sign: take_sign(&mut bytes)?,
             }),
+            15 => Ok(Envelope::Missed),
             _ => Err(UnknownEnvelope),
         }
     }

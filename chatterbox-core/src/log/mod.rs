@@ -24,6 +24,7 @@ mod journal;
 mod relay;
 mod resume;
 mod sequencer;
+mod speaker;
 mod state;
 mod subscribe;
 mod watched;

@@ -1,14 +1,17 @@
 //! Between this node and the others: what goes out over the bus, and what comes in.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::mpsc;
 
 use super::announce::Announcement;
 use super::delivery::Deliveries;
 use super::envelope::{Envelope, Reach, Sign};
 use super::fence::Fences;
+use super::speaker::{Order, Speaker};
 use crate::app::EndReason;
 use crate::domain::entry::Seq;
 use crate::engine::Packet;
@@ -19,24 +22,22 @@ use crate::ports::bus::{Bus, BusEvent};
 use crate::tasks::Tasks;
 
 /// The bus channel that every node listens to.
-const EVERY_NODE: &str = "nodes";
+pub(super) const EVERY_NODE: &str = "nodes";
 /// Publications and subscriptions that wait for the bus; above, they are dropped and the log heals.
 const WAITING_MAX: usize = 4096;
 /// Users told of in one envelope.
 const USERS_PER_ENVELOPE: usize = 1_000;
-/// How often heads are compared.
+/// How often heads are compared, and how often while the bus is away.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
-
-enum Order {
-    Publish { channel: String, envelope: Envelope },
-    StopListening { channel: String },
-}
+const COMPARE_ALONE_EVERY: Duration = Duration::from_secs(1);
 
 /// Hands envelopes to the bus, in order, without ever waiting for it.
 #[derive(Clone)]
 pub struct Outgoing {
     orders: mpsc::Sender<Order>,
     bus: Arc<dyn Bus>,
+    /// Something did not get out.
+    missed: Arc<AtomicBool>,
 }
 
 impl Outgoing {
@@ -156,10 +157,13 @@ impl Outgoing {
         }
     }
 
+    /// [`listen`](Outgoing::listen) to several at once.
+    pub(super) async fn listen_all(&self, conversations: impl IntoIterator<Item = ConversationId>) {
+        join_all(conversations.into_iter().map(|one| self.listen(one))).await;
+    }
+
     pub(super) fn stop_listening(&self, conversation: ConversationId) {
-        self.order(Order::StopListening {
-            channel: channel(conversation),
-        });
+        self.order(Order::StopListening { conversation });
     }
 
     fn publish(&self, channel: String, envelope: Envelope) {
@@ -168,6 +172,7 @@ impl Outgoing {
 
     fn order(&self, order: Order) {
         if self.orders.try_send(order).is_err() {
+            self.missed.store(true, Ordering::Release);
             tracing::debug!("the bus is slower than its queue; an envelope was dropped and will be healed");
         }
     }
@@ -177,18 +182,25 @@ impl Outgoing {
 pub struct Relay {
     bus: Arc<dyn Bus>,
     orders: mpsc::Receiver<Order>,
+    missed: Arc<AtomicBool>,
 }
 
 impl Relay {
     /// A relay and the handle that feeds it.
     pub fn new(bus: Arc<dyn Bus>) -> (Relay, Outgoing) {
         let (sender, orders) = mpsc::channel(WAITING_MAX);
+        let missed = Arc::new(AtomicBool::new(false));
         (
             Relay {
                 bus: bus.clone(),
                 orders,
+                missed: missed.clone(),
             },
-            Outgoing { orders: sender, bus },
+            Outgoing {
+                orders: sender,
+                bus,
+                missed,
+            },
         )
     }
 
@@ -201,25 +213,10 @@ impl Relay {
         fences: Arc<Fences>,
         end_sessions: impl Fn(&[SessionId], EndReason) + Send + 'static,
     ) {
-        let Relay { bus, mut orders } = self;
+        let Relay { bus, orders, missed } = self;
         let incoming = bus.events();
-        let publisher = bus.clone();
-        tasks.spawn_until_stopped(async move {
-            while let Some(order) = orders.recv().await {
-                let result = match order {
-                    Order::Publish { channel, envelope } => {
-                        publisher.publish(&channel, envelope.encode()).await
-                    }
-                    Order::StopListening { channel } => publisher.unsubscribe(&channel).await,
-                };
-                if let Err(error) = result {
-                    tracing::debug!(
-                        error = &error as &dyn std::error::Error,
-                        "the bus is away; the log heals"
-                    );
-                }
-            }
-        });
+        let speaker = Speaker::new(bus.clone(), orders, missed, deliveries.clone());
+        tasks.spawn_until_stopped(speaker.run());
         let Some(mut incoming) = incoming else { return };
         let signing = tasks.clone();
         tasks.spawn_until_stopped(async move {
@@ -229,9 +226,10 @@ impl Relay {
             signing.spawn_until_stopped(fences.clone().keep_signing());
             while let Some(event) = incoming.recv().await {
                 match event {
+                    BusEvent::Disconnected => deliveries.set_alone(true),
                     BusEvent::Reconnected => {
-                        compare(&deliveries).await;
-                        deliveries.resubscribe_later();
+                        deliveries.set_alone(false);
+                        deliveries.ask_to_compare();
                     }
                     BusEvent::Message { payload, .. } => match Envelope::decode(payload) {
                         Ok(Envelope::Entries(announcement)) => deliveries.deliver(announcement),
@@ -262,6 +260,7 @@ impl Relay {
                         Ok(Envelope::Tell { user, packet }) => {
                             hub.publish(&Channel::User(user), &packet, Delivery::Reliable, None);
                         }
+                        Ok(Envelope::Missed) => deliveries.ask_to_compare(),
                         Ok(Envelope::ProfileChanged { user }) => deliveries.profile_changed(user),
                         Ok(Envelope::EndSessions { reason, sessions }) => end_sessions(&sessions, reason),
                         Ok(Envelope::Fence {
@@ -280,11 +279,28 @@ impl Relay {
     }
 }
 
-/// Compares heads for ever: the last safety net under announcements that got lost.
+/// Compares heads for ever: the last safety net under announcements that got lost, and the only way to hear of others
+/// while the bus is away.
 pub(crate) async fn compare_regularly(deliveries: Arc<Deliveries>) {
+    let mut alone = deliveries.alone();
     loop {
-        tokio::time::sleep(COMPARE_EVERY).await;
+        let every = if *alone.borrow_and_update() {
+            COMPARE_ALONE_EVERY
+        } else {
+            COMPARE_EVERY
+        };
+        let asked = tokio::select! {
+            () = tokio::time::sleep(every) => false,
+            () = deliveries.asked_to_compare() => true,
+            changed = alone.changed() => match changed {
+                Ok(()) => continue,
+                Err(_) => return,
+            },
+        };
         compare(&deliveries).await;
+        if asked {
+            deliveries.resubscribe_later();
+        }
     }
 }
 
@@ -297,7 +313,8 @@ async fn compare(deliveries: &Arc<Deliveries>) {
     }
 }
 
-fn channel(conversation: ConversationId) -> String {
+/// The bus channel of a conversation.
+pub(super) fn channel(conversation: ConversationId) -> String {
     format!("c:{conversation}")
 }
 

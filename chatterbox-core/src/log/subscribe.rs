@@ -11,6 +11,7 @@
 //! stands in the journal.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::Deliveries;
@@ -129,7 +130,7 @@ impl Deliveries {
         overview: &[Overview],
         mark: Mark,
     ) -> Result<Option<Subscribed>, Error> {
-        let mut fresh = Vec::new();
+        let (mut fresh, mut heads) = (Vec::new(), Vec::new());
         let mut found = Vec::new();
         for one in delivered_unasked(overview) {
             let Some((head, joined)) = self.membership(one, user).await? else {
@@ -140,12 +141,18 @@ impl Deliveries {
             let (watched, is_fresh) = self.find_or_begin(one.conversation.id, last);
             if is_fresh || watched.lock().last.is_none() {
                 fresh.push(watched.clone());
-                if let Some(outgoing) = &self.outgoing {
-                    outgoing.listen(one.conversation.id).await;
-                    self.begin_behind(&watched, head);
-                }
+                heads.push(head);
             }
             found.push((one, watched, joined));
+        }
+        if let Some(outgoing) = &self.outgoing {
+            // All together: a login waits for one answer of the bus, not for one of each conversation.
+            outgoing
+                .listen_all(fresh.iter().map(|watched| watched.conversation))
+                .await;
+            for (watched, head) in fresh.iter().zip(heads) {
+                self.begin_behind(watched, head);
+            }
         }
         let mut subscribed = Subscribed::default();
         for (one, mut watched, joined) in found {
@@ -303,11 +310,16 @@ impl Deliveries {
         true
     }
 
-    /// [`resubscribe`](Deliveries::resubscribe) in a task of its own.
+    /// [`resubscribe`](Deliveries::resubscribe) in a task of its own, unless that is under way.
     pub(crate) fn resubscribe_later(self: &Arc<Self>) {
+        if self.resubscribing.swap(true, Ordering::AcqRel) {
+            return;
+        }
         let deliveries = self.clone();
         self.tasks.spawn_until_stopped(async move {
-            if let Err(error) = deliveries.resubscribe().await {
+            let result = deliveries.resubscribe().await;
+            deliveries.resubscribing.store(false, Ordering::Release);
+            if let Err(error) = result {
                 tracing::warn!(
                     error = &error as &dyn std::error::Error,
                     "subscriptions could not be checked; what is missing is found by the next resume"

@@ -50,6 +50,26 @@ impl Jobs {
         self.arrivals
     }
 
+    /// Claims those of `ids` that may start, until `until`.
+    fn claim(&mut self, ids: &[JobId], now: Timestamp, until: Timestamp) -> Vec<Claimed> {
+        let mut claimed = Vec::with_capacity(ids.len());
+        for id in ids {
+            match self.by_id.get_mut(id) {
+                Some(Row::Living { job, attempts, due }) if due.0 <= now => {
+                    *attempts += 1;
+                    claimed.push(Claimed {
+                        id: *id,
+                        job: job.clone(),
+                        attempt: *attempts,
+                    });
+                    self.put_off(*id, until);
+                }
+                Some(Row::Living { .. } | Row::Buried) | None => {}
+            }
+        }
+        claimed
+    }
+
     /// Makes a living job start at `at` at the earliest.
     fn put_off(&mut self, id: JobId, at: Timestamp) {
         if let Some(Row::Living { due, .. }) = self.by_id.get_mut(&id) {
@@ -94,19 +114,16 @@ impl Queue for MemoryQueue {
             .take(limit)
             .map(|(_, id)| *id)
             .collect();
-        let mut claimed = Vec::with_capacity(ready.len());
-        for id in ready {
-            jobs.put_off(id, now.plus(lease));
-            if let Some(Row::Living { job, attempts, .. }) = jobs.by_id.get_mut(&id) {
-                *attempts += 1;
-                claimed.push(Claimed {
-                    id,
-                    job: job.clone(),
-                    attempt: *attempts,
-                });
-            }
-        }
-        Ok(claimed)
+        Ok(jobs.claim(&ready, now, now.plus(lease)))
+    }
+
+    async fn claim_these(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        Ok(lock(&self.jobs).claim(ids, now, now.plus(lease)))
     }
 
     async fn done(&self, id: JobId) -> Result<(), QueueError> {

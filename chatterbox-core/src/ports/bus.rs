@@ -22,7 +22,10 @@ pub enum BusEvent {
         /// The bytes, as published.
         payload: Bytes,
     },
-    /// The connection was lost and is back: anything may have been missed meanwhile.
+    /// The connection is lost: nothing comes in until [`Reconnected`](BusEvent::Reconnected).
+    Disconnected,
+    /// The connection is back, or messages were dropped because they were not read in time: anything may have been
+    /// missed. Whatever was subscribed to is heard again.
     Reconnected,
 }
 
@@ -32,7 +35,17 @@ pub trait Bus: Send + Sync {
     /// Hands a payload (at most [`PAYLOAD_BYTES_MAX`]) to the other nodes that subscribe to the channel.
     async fn publish(&self, channel: &str, payload: Bytes) -> Result<(), BusError>;
 
-    /// Starts to listen to a channel; idempotent. Messages published after it returned are received.
+    /// Hands over several payloads as [`publish`](Bus::publish) does, in order. A failure may be one of some or of all.
+    async fn publish_all(&self, messages: Vec<(String, Bytes)>) -> Result<(), BusError> {
+        let mut result = Ok(());
+        for (channel, payload) in messages {
+            result = self.publish(&channel, payload).await.and(result);
+        }
+        result
+    }
+
+    /// Starts to listen to a channel; idempotent. Messages published after it returned are received. What fails is
+    /// remembered: it is so when [`BusEvent::Reconnected`] comes.
     async fn subscribe(&self, channel: &str) -> Result<(), BusError>;
 
     /// Stops to listen to a channel; idempotent.

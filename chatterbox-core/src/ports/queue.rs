@@ -48,6 +48,15 @@ pub trait Queue: Send + Sync {
     /// Takes at most `limit` jobs that may start, in order of when they might, and hides them from others until `now + lease`.
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError>;
 
+    /// As [`claim`](Queue::claim), but takes only those of these jobs (at most 1,000) that may start, in the order given.
+    /// For a dispatcher that has been told which they are.
+    async fn claim_these(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, QueueError>;
+
     /// The job is done; it is forgotten. Unknown ids are ignored.
     async fn done(&self, id: JobId) -> Result<(), QueueError>;
 

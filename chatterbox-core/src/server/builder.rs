@@ -329,7 +329,7 @@ impl Builder {
             stack: stack.clone(),
             live,
             cursors: Cursors::new(&ring),
-            buckets,
+            buckets: buckets.clone(),
             limits: settings.api_limits,
             ids: ports.ids,
             health: Health::new(version, health, draining.clone()),
@@ -347,6 +347,7 @@ impl Builder {
                 draining,
                 role,
                 fences: log.fences,
+                buckets,
             }),
         })
     }

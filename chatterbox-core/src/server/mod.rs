@@ -24,6 +24,7 @@ pub use crate::role::Role;
 
 use crate::http::RestApi;
 use crate::http::client_ip::TrustedProxies;
+use crate::layers::Buckets;
 use crate::log::Fences;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{ClientAddress, Counters, EngineIo};
@@ -61,6 +62,7 @@ struct Shared {
     draining: CancellationToken,
     role: Role,
     fences: Option<Arc<Fences>>,
+    buckets: Buckets,
 }
 
 impl ChatServer {
@@ -83,6 +85,11 @@ impl ChatServer {
     /// Connections so far and now.
     pub fn connections(&self) -> Counters {
         self.realtime.counters()
+    }
+
+    /// How often this node decided about a limit by itself because the shared limiter did not answer (S-022).
+    pub fn rate_limit_fallbacks(&self) -> u64 {
+        self.shared.buckets.fallbacks()
     }
 
     /// Not ready any more from now on, while everything is served as before: load balancers look for another node.

@@ -5,5 +5,7 @@ pub mod embedded;
 pub mod files;
 #[cfg(feature = "mongo")]
 pub mod mongo;
+#[cfg(feature = "redis")]
+pub mod redis;
 #[cfg(feature = "s3")]
 pub mod s3;

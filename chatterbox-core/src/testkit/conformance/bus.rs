@@ -21,6 +21,7 @@ macro_rules! bus_conformance {
                 subscribing_twice_is_hearing_once,
                 whoever_unsubscribes_hears_no_more,
                 payloads_are_any_bytes_up_to_the_bound,
+                several_are_heard_in_order,
                 events_are_given_out_once,
             ]
         );
@@ -43,7 +44,7 @@ async fn heard<P: Port<Target: Bus>>(
         match events.recv().await.unwrap() {
             BusEvent::Message { payload, .. } if payload == END => return heard,
             BusEvent::Message { channel, payload } => heard.push((channel, payload)),
-            BusEvent::Reconnected => {}
+            BusEvent::Disconnected | BusEvent::Reconnected => {}
         }
     }
 }
@@ -145,6 +146,32 @@ where
     let too_large = Bytes::from(vec![b'x'; PAYLOAD_BYTES_MAX + 1]);
     one.publish("news", too_large).await.unwrap_err();
     assert_eq!(heard(&two, &mut events, &one).await, []);
+}
+
+/// Over all channels of one node that publishes; what is too large is refused without the others.
+pub async fn several_are_heard_in_order<P>(make: impl AsyncFn() -> [P; 2])
+where
+    P: Port<Target: Bus>,
+{
+    let [one, two] = make().await;
+    let mut events = two.events().unwrap();
+    let channels = ["news", "sport"];
+    for channel in channels {
+        two.subscribe(channel).await.unwrap();
+    }
+    let mut messages: Vec<(String, Bytes)> = (0..200)
+        .map(|number: usize| (channels[number % 2].to_owned(), Bytes::from(number.to_string())))
+        .collect();
+    one.publish_all(messages.clone()).await.unwrap();
+    assert_eq!(heard(&two, &mut events, &one).await, messages);
+    messages.truncate(2);
+    let mut with_one_too_large = messages.clone();
+    with_one_too_large.insert(
+        1,
+        ("news".to_owned(), Bytes::from(vec![b'x'; PAYLOAD_BYTES_MAX + 1])),
+    );
+    one.publish_all(with_one_too_large).await.unwrap_err();
+    assert_eq!(heard(&two, &mut events, &one).await, messages);
 }
 
 /// One reader per node.

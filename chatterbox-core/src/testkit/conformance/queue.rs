@@ -29,6 +29,8 @@ macro_rules! queue_conformance {
                 buried_jobs_are_told_newest_first,
                 the_same_job_again_changes_nothing,
                 what_is_done_to_unknown_jobs_is_ignored,
+                named_jobs_are_claimed_if_they_may_start,
+                of_racing_claims_of_a_named_job_one_gets_it,
             ]
         );
     };
@@ -236,4 +238,65 @@ where
     queue.bury(id, "no", now()).await.unwrap();
     assert_eq!(queue.claim(in_secs(1_000), LEASE, 10).await.unwrap(), []);
     assert_eq!(queue.buried(10).await.unwrap(), []);
+}
+
+/// In the order given, and nothing else; what waits, is held, was given up or is unknown is left out.
+pub async fn named_jobs_are_claimed_if_they_may_start<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Queue>,
+{
+    let queue = make().await;
+    let ids = SeededIds::new(1);
+    let [early, late, waiting, held, buried, unknown, unnamed] = std::array::from_fn(|_| JobId::new(&ids));
+    for (id, secs) in [
+        (late, 2),
+        (early, 1),
+        (waiting, 100),
+        (held, 0),
+        (buried, 0),
+        (unnamed, 0),
+    ] {
+        queue.push(id, &JOB, in_secs(secs)).await.unwrap();
+    }
+    assert_eq!(
+        ids_of(&queue.claim_these(&[held], now(), LEASE).await.unwrap()),
+        [held]
+    );
+    queue.bury(buried, "no", now()).await.unwrap();
+    assert_eq!(queue.claim_these(&[], in_secs(3), LEASE).await.unwrap(), []);
+    let named = [late, unknown, waiting, held, buried, early];
+    let claimed = queue.claim_these(&named, in_secs(3), LEASE).await.unwrap();
+    let first = |id| Claimed {
+        id,
+        job: JOB,
+        attempt: 1,
+    };
+    assert_eq!(claimed, [first(late), first(early)]);
+    // What is claimed by name is hidden as any other, and comes back as any other.
+    assert_eq!(queue.claim_these(&[early], in_secs(4), LEASE).await.unwrap(), []);
+    assert_eq!(
+        ids_of(&queue.claim(in_secs(4), LEASE, 10).await.unwrap()),
+        [unnamed]
+    );
+    let again = queue.claim_these(&[early], in_secs(63), LEASE).await.unwrap();
+    assert_eq!(again.first().map(|claimed| claimed.attempt), Some(2));
+}
+
+/// Dispatched twice, or found by a sweep meanwhile.
+pub async fn of_racing_claims_of_a_named_job_one_gets_it<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Queue>,
+{
+    let queue = Arc::new(make().await);
+    let id = JobId::new(&SeededIds::new(1));
+    queue.push(id, &JOB, now()).await.unwrap();
+    let claims = at_once(&queue, 20, |queue, index| async move {
+        if index % 2 == 0 {
+            queue.claim_these(&[id], in_secs(1), LEASE).await.unwrap()
+        } else {
+            queue.claim(in_secs(1), LEASE, 1).await.unwrap()
+        }
+    })
+    .await;
+    assert_eq!(ids_of(&claims.concat()), [id]);
 }

@@ -6,7 +6,7 @@ use chatterbox_core::clock::Timestamp;
 use chatterbox_core::ids::JobId;
 use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
 use chatterbox_core::ports::storage::StoreError;
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::EmbeddedStore;
 use super::error::store_error;
@@ -46,21 +46,43 @@ const BURY: &str = "UPDATE jobs SET buried_at = ?2, reason = ?3,
         burial = (SELECT coalesce(max(burial), 0) + 1 FROM jobs WHERE burial IS NOT NULL)
     WHERE id = ?1 AND burial IS NULL";
 
-fn claim(
-    connection: &Connection,
-    now: Timestamp,
-    lease: Duration,
-    limit: i64,
-) -> rusqlite::Result<Vec<Claimed>> {
-    let ready: Vec<([u8; 12], String, u32)> = connection
+/// A job that may start: its id, its text, and which attempt comes next.
+type Ready = ([u8; 12], String, u32);
+
+fn read_ready(row: &Row<'_>) -> rusqlite::Result<Ready> {
+    Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+}
+
+fn ready(connection: &Connection, now: Timestamp, limit: i64) -> rusqlite::Result<Vec<Ready>> {
+    connection
         .prepare_cached(
             "SELECT id, job, attempts + 1 FROM jobs WHERE burial IS NULL AND due <= ?1
              ORDER BY due, arrival LIMIT ?2",
         )?
-        .query_map(params![now.as_millis(), limit], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
-        })?
-        .collect::<rusqlite::Result<_>>()?;
+        .query_map(params![now.as_millis(), limit], read_ready)?
+        .collect()
+}
+
+fn ready_among(connection: &Connection, now: Timestamp, ids: &[JobId]) -> rusqlite::Result<Vec<Ready>> {
+    let mut look = connection.prepare_cached(
+        "SELECT id, job, attempts + 1 FROM jobs WHERE id = ?1 AND burial IS NULL AND due <= ?2",
+    )?;
+    let mut found = Vec::with_capacity(ids.len());
+    for id in ids {
+        found.extend(
+            look.query_row(params![id.as_bytes(), now.as_millis()], read_ready)
+                .optional()?,
+        );
+    }
+    Ok(found)
+}
+
+fn claim(
+    connection: &Connection,
+    now: Timestamp,
+    lease: Duration,
+    ready: Vec<Ready>,
+) -> rusqlite::Result<Vec<Claimed>> {
     let mut claimed = Vec::with_capacity(ready.len());
     for (id, job, attempt) in ready {
         // A job of a version that this one doesn't know is given up rather than tried for ever.
@@ -114,7 +136,32 @@ impl Queue for EmbeddedQueue {
         }
         self.0
             .writer
-            .write(move |writing| claim(&writing.connection, now, lease, limit).map_err(store_error))
+            .write(move |writing| {
+                ready(&writing.connection, now, limit)
+                    .and_then(|ready| claim(&writing.connection, now, lease, ready))
+                    .map_err(store_error)
+            })
+            .await
+            .map_err(queue_error)
+    }
+
+    async fn claim_these(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = ids.to_vec();
+        self.0
+            .writer
+            .write(move |writing| {
+                ready_among(&writing.connection, now, &ids)
+                    .and_then(|ready| claim(&writing.connection, now, lease, ready))
+                    .map_err(store_error)
+            })
             .await
             .map_err(queue_error)
     }
