@@ -7,7 +7,8 @@
     reason = "this is test code; a failure is to end the test"
 )]
 
-mod redis_common;
+#[path = "../redis/common.rs"]
+mod common;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +19,7 @@ use chatterbox_core::ports::presence::Presence;
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::rate_limit::RateLimiter;
 use chatterbox_server::adapters::redis::Redis;
-use redis_common::{On, World, address};
+use common::{On, World, address};
 
 /// As the server spells it; test environments may list a URL for each node.
 fn world() -> World {

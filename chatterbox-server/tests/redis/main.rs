@@ -1,4 +1,5 @@
-//! The Redis adapter behaves as every adapter does: on the single server at REDIS_URL.
+//! The Redis adapter on the single server at REDIS_URL: it behaves as every adapter does, and nobody waits for a Redis
+//! that is away.
 
 #![cfg(feature = "redis")]
 #![expect(
@@ -7,7 +8,10 @@
     reason = "this is test code; a failure is to end the test"
 )]
 
-mod redis_common;
+mod common;
+mod faults;
+mod nodes;
+mod proxy;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +22,7 @@ use chatterbox_core::ports::presence::Presence;
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::rate_limit::RateLimiter;
 use chatterbox_server::adapters::redis::Redis;
-use redis_common::{On, World, address};
+use common::{On, World, address};
 
 fn world() -> World {
     World::new(address("REDIS_URL"))
