@@ -69,6 +69,16 @@ impl MongoQueue {
     /// Takes the job that has waited longest.
     async fn claim_one(&self, now: Timestamp, lease: Duration) -> Result<Option<JobRow>, QueueError> {
         let due = doc! { "due": { "$lte": stamp(now) } };
+        self.claim_where(due, now, lease).await
+    }
+
+    /// Takes the job that has waited longest of those that are so.
+    async fn claim_where(
+        &self,
+        due: Document,
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Option<JobRow>, QueueError> {
         // A server may answer "none" where another worker took the first of several: only an empty queue says so twice.
         for _ in 0..3 {
             let claim = self
@@ -90,6 +100,19 @@ impl MongoQueue {
             }
         }
         Ok(None)
+    }
+
+    /// A job of a version that this one doesn't know is given up rather than tried for ever.
+    async fn understood(&self, row: JobRow, now: Timestamp) -> Result<Option<Claimed>, QueueError> {
+        let Ok(job) = serde_json::from_str(&row.job) else {
+            self.put_under(row.id, "not known to this version", now).await?;
+            return Ok(None);
+        };
+        Ok(Some(Claimed {
+            id: JobId::from_oid(row.id),
+            job,
+            attempt: number(row.attempts).map_err(failed)?,
+        }))
     }
 }
 
@@ -116,16 +139,24 @@ impl Queue for MongoQueue {
             let Some(row) = self.claim_one(now, lease).await? else {
                 break;
             };
-            // A job of a version that this one doesn't know is given up rather than tried for ever.
-            let Ok(job) = serde_json::from_str(&row.job) else {
-                self.put_under(row.id, "not known to this version", now).await?;
-                continue;
-            };
-            claimed.push(Claimed {
-                id: JobId::from_oid(row.id),
-                job,
-                attempt: number(row.attempts).map_err(failed)?,
-            });
+            claimed.extend(self.understood(row, now).await?);
+        }
+        Ok(claimed)
+    }
+
+    /// A round trip for each that may start, and 2 for each that may not.
+    async fn claim_these(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        let mut claimed = Vec::with_capacity(ids.len());
+        for id in ids {
+            let due = doc! { "_id": id.oid(), "due": { "$lte": stamp(now) } };
+            if let Some(row) = self.claim_where(due, now, lease).await? {
+                claimed.extend(self.understood(row, now).await?);
+            }
         }
         Ok(claimed)
     }
