@@ -23,6 +23,8 @@ use crate::adapters::embedded::EmbeddedStore;
 use crate::adapters::files::FileBlobs;
 #[cfg(feature = "mongo")]
 use crate::adapters::mongo::{MongoOptions, MongoStore};
+#[cfg(feature = "redis")]
+use crate::adapters::redis::{Redis, RedisOptions};
 #[cfg(feature = "s3")]
 use crate::adapters::s3::{S3Blobs, S3Options};
 use crate::config::{self, Config, Environment, Rate};
@@ -141,6 +143,38 @@ async fn open_files(config: &Config, tasks: &Tasks) -> Result<Arc<dyn Blobs>, Co
 #[error("{0}")]
 pub struct ComposeError(Box<dyn std::error::Error + Send + Sync>);
 
+/// What the nodes of a chat share for a moment: bus, presence, limits and the dispatch of jobs go through Redis if there
+/// is one, and stay in the process otherwise.
+async fn share(
+    ports: Ports,
+    config: &Config,
+    node: NodeId,
+    tasks: &Tasks,
+) -> Result<(Ports, Option<Box<dyn HealthCheck>>), ComposeError> {
+    let Some(url) = config.redis() else {
+        return Ok((ports, None));
+    };
+    #[cfg(feature = "redis")]
+    {
+        let redis = Redis::connect(RedisOptions::new(url), node, tasks)
+            .await
+            .map_err(failed)?;
+        let shared = Ports {
+            bus: Some(redis.bus()),
+            presence: redis.presence(),
+            rate_limiter: redis.rate_limiter(),
+            queue: redis.queue(ports.queue.clone()),
+            ..ports
+        };
+        Ok((shared, Some(redis.health_check())))
+    }
+    #[cfg(not(feature = "redis"))]
+    {
+        let _ = (url, node, tasks);
+        Err(not_built("Redis"))
+    }
+}
+
 impl Composed {
     /// Opens the backends that the configuration asks for, and builds the chat on them. The caller has locked the data
     /// directory.
@@ -152,18 +186,20 @@ impl Composed {
             blobs: open_files(config, &tasks).await?,
             ..Ports::of_one_process(stores, queue)
         };
+        let (ports, shared_check) = share(ports, config, node, &tasks).await?;
         let store_check = WritesHealth {
             name: store.check_name(),
             sessions: ports.stores.sessions.clone(),
         };
-        let chat = ChatServer::builder(settings(config, secret), ports.clone())
+        let mut builder = ChatServer::builder(settings(config, secret), ports.clone())
             .role(config.role)
             .node(node)
             .health_check(Box::new(store_check))
-            .health_check(Box::new(FilesHealth(ports.blobs)))
-            .build(tasks.clone())
-            .await
-            .map_err(failed)?;
+            .health_check(Box::new(FilesHealth(ports.blobs)));
+        if let Some(check) = shared_check {
+            builder = builder.health_check(check);
+        }
+        let chat = builder.build(tasks.clone()).await.map_err(failed)?;
         Ok(Composed { chat, tasks, store })
     }
 
