@@ -13,6 +13,7 @@ const SECRET: &str = "pWk3vR8sT1yB6nM4cX9zL2qF7hJ5gD0a";
 pub struct ClusterSetup {
     environment: Vec<(String, String)>,
     own_database: bool,
+    nodes: Option<usize>,
 }
 
 impl ClusterSetup {
@@ -33,6 +34,12 @@ impl ClusterSetup {
         self
     }
 
+    /// With another number of nodes.
+    pub fn with_nodes(mut self, nodes: usize) -> ClusterSetup {
+        self.nodes = Some(nodes);
+        self
+    }
+
     /// Starts it.
     pub async fn start(self) -> TestCluster {
         let name = unique("failures");
@@ -50,7 +57,7 @@ impl ClusterSetup {
             redis,
             database,
         };
-        for _ in 0..NODES {
+        for _ in 0..self.nodes.unwrap_or(NODES) {
             let proxy = Proxy::before(cluster.redis.address()).await;
             let mut setup = Setup::new()
                 .with("JWT_SECRET", SECRET)

@@ -7,11 +7,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::pushes::Pushes;
+
 /// A proxy before one address; ends when dropped.
 #[derive(Debug)]
 pub struct Proxy {
     address: SocketAddr,
     silent: watch::Sender<bool>,
+    pushes: Pushes,
     _tasks: JoinSet<()>,
 }
 
@@ -22,10 +25,17 @@ impl Proxy {
         let address = listener.local_addr().expect("it is bound");
         let silent = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
-        tasks.spawn(listen(listener, target.to_owned(), silent.subscribe()));
+        let pushes = Pushes::default();
+        tasks.spawn(listen(
+            listener,
+            target.to_owned(),
+            silent.subscribe(),
+            pushes.clone(),
+        ));
         Proxy {
             address,
             silent,
+            pushes,
             _tasks: tasks,
         }
     }
@@ -33,6 +43,11 @@ impl Proxy {
     /// Host and port.
     pub fn address(&self) -> String {
         self.address.to_string()
+    }
+
+    /// What Redis has pushed through it.
+    pub fn pushes(&self) -> &Pushes {
+        &self.pushes
     }
 
     /// From now on nothing gets through, in old connections and in new ones.
@@ -46,19 +61,19 @@ impl Proxy {
     }
 }
 
-async fn listen(listener: TcpListener, target: String, silent: watch::Receiver<bool>) {
+async fn listen(listener: TcpListener, target: String, silent: watch::Receiver<bool>, pushes: Pushes) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             Ok((client, _)) = listener.accept() => {
-                connections.spawn(connect(client, target.clone(), silent.clone()));
+                connections.spawn(connect(client, target.clone(), silent.clone(), pushes.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
 }
 
-async fn connect(client: TcpStream, target: String, mut silent: watch::Receiver<bool>) {
+async fn connect(client: TcpStream, target: String, mut silent: watch::Receiver<bool>, pushes: Pushes) {
     if silent.wait_for(|silent| !silent).await.is_err() {
         return;
     }
@@ -67,10 +82,11 @@ async fn connect(client: TcpStream, target: String, mut silent: watch::Receiver<
     };
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
+    let mut reader = pushes.reader();
     // Either end closing closes both.
     tokio::select! {
-        () = copy(from_client, to_server, silent.clone()) => {}
-        () = copy(from_server, to_client, silent) => {}
+        () = copy(from_client, to_server, silent.clone(), |_| {}) => {}
+        () = copy(from_server, to_client, silent, |bytes| reader.take(bytes)) => {}
     }
 }
 
@@ -78,9 +94,11 @@ async fn copy(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut silent: watch::Receiver<bool>,
+    mut look: impl FnMut(&[u8]),
 ) {
     let mut bytes = vec![0; 16 * 1024];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        look(&bytes[..length]);
         if silent.wait_for(|silent| !silent).await.is_err() || to.write_all(&bytes[..length]).await.is_err() {
             return;
         }

@@ -12,6 +12,9 @@ use tokio::time::timeout;
 
 use crate::{PATIENCE, Rest, binary};
 
+/// Linux tells times of processes in hundredths of a second, on every machine (`USER_HZ`).
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// What a server is started with.
 #[derive(Debug, Clone, Default)]
 pub struct Setup {
@@ -120,6 +123,16 @@ impl TestServer {
     /// The REST API without a login.
     pub fn rest(&self) -> Rest {
         Rest::new(&self.url)
+    }
+
+    /// CPU time that it has used so far, its own and the system's for it, in seconds.
+    pub fn cpu_seconds(&self) -> f64 {
+        let id = self.child.id().expect("it runs");
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).expect("it runs");
+        // The name stands in parentheses and may hold anything. Fields 14 and 15 are user and system time.
+        let fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields);
+        let ticks = |field: usize| fields.split_whitespace().nth(field - 3)?.parse::<f64>().ok();
+        (ticks(14).unwrap_or_default() + ticks(15).unwrap_or_default()) / TICKS_PER_SECOND
     }
 
     /// Ends it as a power cut would (SIGKILL), and gives what is needed to start again on the same directory.
