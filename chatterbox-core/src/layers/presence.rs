@@ -210,6 +210,8 @@ struct Leaving {
     due: Instant,
     /// When their last connection ended.
     seen: Timestamp,
+    /// Whether the port knows that they were here. If not, they arrive there when they are found to be here.
+    counted: bool,
 }
 
 enum News {
@@ -261,7 +263,7 @@ impl Reporter {
                     Some(Change::Arrived(user, circle)) => self.arrive(user, circle).await,
                     Some(Change::Activity(user)) => self.set_activity(user).await,
                     Some(Change::Left(user)) => {
-                        self.leave_at(user, Instant::now() + GRACE, self.clock.now());
+                        self.leave_at(user, Instant::now() + GRACE, self.clock.now(), true);
                         Ok(())
                     }
                     None => return,
@@ -290,9 +292,11 @@ impl Reporter {
 
     async fn arrive(&mut self, user: UserId, circle: Option<Arc<Subscribed>>) -> Result<(), PresenceError> {
         if let Some(leaving) = self.leaving.remove(&user) {
-            // A reload: the port has not heard of it.
             self.due.remove(&(leaving.due, user));
-            return self.set_activity(user).await;
+            if leaving.counted {
+                // A reload: the port has not heard of it.
+                return self.set_activity(user).await;
+            }
         }
         let at = self.clock.now();
         match self.port.arrive(user, self.node, at).await {
@@ -317,7 +321,7 @@ impl Reporter {
 
     /// Like somebody who leaves, and is found to be here.
     fn look_again_at(&mut self, user: UserId) {
-        self.leave_at(user, Instant::now() + RETRY_AFTER, self.clock.now());
+        self.leave_at(user, Instant::now() + RETRY_AFTER, self.clock.now(), false);
     }
 
     /// Whether the user is at a device of this node.
@@ -331,10 +335,12 @@ impl Reporter {
         set
     }
 
-    fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp) {
-        if let Some(before) = self.leaving.insert(user, Leaving { due, seen }) {
+    fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp, mut counted: bool) {
+        if let Some(before) = self.leaving.get(&user) {
             self.due.remove(&(before.due, user));
+            counted &= before.counted;
         }
+        self.leaving.insert(user, Leaving { due, seen, counted });
         self.due.insert((due, user));
     }
 
@@ -343,7 +349,7 @@ impl Reporter {
         let Some((_, user)) = self.due.pop_first() else {
             return Ok(());
         };
-        let Some(Leaving { seen, .. }) = self.leaving.remove(&user) else {
+        let Some(Leaving { seen, counted, .. }) = self.leaving.remove(&user) else {
             return Ok(());
         };
         if lock(&self.connections).contains_key(&user) {
@@ -353,9 +359,15 @@ impl Reporter {
             Ok(Transition::Vanished) => {
                 self.news.insert(user, News::Offline { last_seen: seen });
             }
+            Ok(Transition::None) if !counted => {
+                // Forgotten by the port before they left: others may still take them to be online.
+                if self.port.online_among(&[user]).await?.is_empty() {
+                    self.news.insert(user, News::Offline { last_seen: seen });
+                }
+            }
             Ok(Transition::Appeared | Transition::None) => {}
             Err(error) => {
-                self.leave_at(user, Instant::now() + RETRY_AFTER, seen);
+                self.leave_at(user, Instant::now() + RETRY_AFTER, seen, true);
                 return Err(error);
             }
         }
@@ -379,13 +391,16 @@ impl Reporter {
         match renewal {
             Renewal::Held => Ok(()),
             Renewal::Fresh => {
+                // One by one and between other things: the lease has to go on meanwhile.
                 let users: Vec<UserId> = lock(&self.connections).keys().copied().collect();
-                let mut result = Ok(());
-                for user in users {
-                    // Whoever fails is tried again by themselves.
-                    result = self.arrive(user, None).await.and(result);
+                let (due, now) = (Instant::now(), self.clock.now());
+                for leaving in self.leaving.values_mut() {
+                    leaving.counted = false;
                 }
-                result
+                for user in users {
+                    self.leave_at(user, due, now, false);
+                }
+                Ok(())
             }
         }
     }

@@ -97,6 +97,14 @@ impl Address {
         let shown = format!("{scheme}://{}", hosts.join(","));
         Ok(Address { kind, shown })
     }
+
+    /// The number of the database; of a cluster, which has no others, 0.
+    pub(super) fn database(&self) -> i64 {
+        match &self.kind {
+            Kind::One(info) | Kind::Sentinel { node: info, .. } => info.redis_settings().db(),
+            Kind::Cluster(_) => 0,
+        }
+    }
 }
 
 fn connection(url: &str) -> Result<ConnectionInfo, InvalidAddress> {

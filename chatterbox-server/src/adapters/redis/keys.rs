@@ -2,7 +2,7 @@
 //!
 //! | name | what | slot |
 //! | - | - | - |
-//! | `prefix:bus:channel` | a channel of the bus; no key | |
+//! | `prefix:bus:db:channel` | a channel of the bus; no key, so the number of the database is in its name | |
 //! | `prefix:{limits}:key` | a token bucket | one for all |
 //! | `prefix:presence:tenures` | every node's tenure by when its lease ends | any |
 //! | `prefix:presence:{node}:…` | a node's present tenure, its leases and users | one per node |
@@ -14,41 +14,48 @@ use std::sync::Arc;
 
 /// Makes names; cheap to clone.
 #[derive(Debug, Clone)]
-pub(super) struct Keys(Arc<str>);
+pub(super) struct Keys {
+    prefix: Arc<str>,
+    bus: Arc<str>,
+}
 
 impl Keys {
-    pub(super) fn new(prefix: &str) -> Keys {
-        Keys(prefix.into())
+    /// Names in a numbered database.
+    pub(super) fn new(prefix: &str, database: i64) -> Keys {
+        Keys {
+            prefix: prefix.into(),
+            bus: format!("{prefix}:bus:{database}:").into(),
+        }
     }
 
     /// As Redis knows a channel of the bus.
     pub(super) fn channel(&self, channel: &str) -> String {
-        format!("{}:bus:{channel}", self.0)
+        format!("{}{channel}", self.bus)
     }
 
     /// The channel of the bus that Redis knows under this name.
     pub(super) fn channel_of<'a>(&self, name: &'a str) -> Option<&'a str> {
-        name.strip_prefix(&*self.0)?.strip_prefix(":bus:")
+        name.strip_prefix(&*self.bus)
     }
 
     /// Buckets are taken from in any combination, all or none, by one script: so they share a slot.
     pub(super) fn bucket(&self, key: &str) -> String {
-        format!("{}:{{limits}}:{key}", self.0)
+        format!("{}:{{limits}}:{key}", self.prefix)
     }
 
     pub(super) fn tenures(&self) -> String {
-        format!("{}:presence:tenures", self.0)
+        format!("{}:presence:tenures", self.prefix)
     }
 
     pub(super) fn of_node(&self, node: impl Display, what: &str) -> String {
-        format!("{}:presence:{{{node}}}:{what}", self.0)
+        format!("{}:presence:{{{node}}}:{what}", self.prefix)
     }
 
     pub(super) fn of_user(&self, user: impl Display, what: &str) -> String {
-        format!("{}:presence:{{{user}}}:{what}", self.0)
+        format!("{}:presence:{{{user}}}:{what}", self.prefix)
     }
 
     pub(super) fn jobs(&self, what: &str) -> String {
-        format!("{}:{{jobs}}:{what}", self.0)
+        format!("{}:{{jobs}}:{what}", self.prefix)
     }
 }

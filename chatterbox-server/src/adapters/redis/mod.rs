@@ -148,7 +148,7 @@ impl Redis {
         let size = options.connections.clamp(1, 64) as usize;
         let lines = Lines::start(address.clone(), size, tasks)
             .map_err(|error: RedisError| RedisOpenError::Settings(error.category().to_owned()))?;
-        let keys = Keys::new(&options.prefix);
+        let keys = Keys::new(&options.prefix, address.database());
         let publishing = Calls::new(lines.clone(), PATIENCE);
         let bus = RedisBus::start(node, &keys, publishing, Listening::new(address), tasks);
         let lines_are = lines.connected_within(FIRST_CONNECTION);

@@ -3,7 +3,7 @@
 //! All buckets of a call are judged and taken from by one script (take.lua), by Redis' clock. So they share a slot of a
 //! cluster: which buckets meet in a call is known to nobody beforehand (a user's with an address's, an address's with an
 //! account's), and taking slot by slot with refunds would deny, under load, what one step grants. One master thereby
-//! serves all limits; a script of one bucket costs it about 10 µs.
+//! serves all limits; a script of one bucket cost it 18 µs on a busy machine.
 
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;

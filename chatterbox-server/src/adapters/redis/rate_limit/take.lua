@@ -1,5 +1,6 @@
 -- Takes from all buckets (KEYS) or from none. Of each bucket ARGV tells capacity, tokens that come back in a second, and
--- tokens to take. A bucket is kept as "level time" (tokens, microseconds since 1970) until it is full again.
+-- tokens to take. A bucket is kept as two doubles (tokens, microseconds since 1970) until it is full
+-- again.
 local ROUNDING = 1e-6
 local KEPT_MAX_MS = 30 * 24 * 3600 * 1000
 
@@ -22,10 +23,10 @@ for i, key in ipairs(KEYS) do
   if level == nil then
     level = capacity
     if stored[i] then
-      local kept, at = string.match(stored[i], '^(%S+) (%S+)$')
+      local kept, at = struct.unpack('<dd', stored[i])
       -- Redis' clock may be set back.
-      local passed = math.max(now - tonumber(at), 0) / 1000000
-      level = math.min(tonumber(kept) + passed * refill, capacity)
+      local passed = math.max(now - at, 0) / 1000000
+      level = math.min(kept + passed * refill, capacity)
     end
   end
   if cost - level > ROUNDING then
@@ -43,8 +44,7 @@ for i, key in ipairs(KEYS) do
   if missing > ROUNDING then
     local full = time_for(missing, refill)
     local ttl = (full < 0) and KEPT_MAX_MS or math.min(math.ceil(full / 1000), KEPT_MAX_MS)
-    local value = string.format('%.9f %.0f', level_of[key], now)
-    redis.call('SET', key, value, 'PX', string.format('%.0f', ttl))
+    redis.call('SET', key, struct.pack('<dd', level_of[key], now), 'PX', ttl)
   elseif stored[i] then
     redis.call('DEL', key)
   end
