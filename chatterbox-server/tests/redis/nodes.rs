@@ -216,7 +216,7 @@ async fn i9_what_was_sent_while_a_node_was_cut_off_comes_once_and_in_order() {
     assert_eq!(one.server.rate_limit_fallbacks(), 0);
     let counts = two.redis.counters().read();
     assert!(
-        counts.bus_reconnects >= 2 && counts.connections_lost > 0,
+        counts.bus_reconnects > 0 && counts.connections_lost > 0,
         "{counts:?}"
     );
 }
