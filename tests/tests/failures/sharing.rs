@@ -101,7 +101,11 @@ async fn a_session_revoked_on_one_node_is_dead_on_the_other_within_a_second() {
         );
         // A node believes for a second what it has read of a session.
         tokio::time::sleep(Duration::from_secs(1).saturating_sub(revoked.elapsed())).await;
-        assert_eq!(there.get("/api/auth/me").await.status, 401, "I8: with Redis {redis}");
+        assert_eq!(
+            there.get("/api/auth/me").await.status,
+            401,
+            "I8: with Redis {redis}"
+        );
         println!("with Redis {redis}: closed on the other node after {after:?}");
     }
 }
