@@ -79,7 +79,8 @@ async fn run() {
             counted.fetch_add(1, Ordering::Relaxed);
         }
     }));
-    let store = MongoStore::open(options).await.unwrap();
+    let opened = Tasks::new();
+    let store = MongoStore::open(options, &opened).await.unwrap();
     let mut bare = ClientOptions::parse(&address).await.unwrap();
     bare.max_pool_size = Some(10);
     let bare = Client::with_options(bare).unwrap().default_database().unwrap();
@@ -117,6 +118,7 @@ async fn run() {
         }
     }
     chat.tasks.stop().await;
+    opened.stop().await;
     store.close().await;
     bare.drop().await.unwrap();
 }

@@ -76,7 +76,7 @@ impl OpenStore {
                     pool,
                     ..MongoOptions::new(uri)
                 };
-                let store = MongoStore::open(options).await.map_err(failed)?;
+                let store = MongoStore::open(options, tasks).await.map_err(failed)?;
                 let (stores, queue) = (store.stores(), store.queue());
                 Ok((OpenStore::Mongo(store), stores, queue))
             }

@@ -8,7 +8,7 @@ use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{Appended, NewEntry, Projection, Stores};
 use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::testkit::samples::{keyed_message, message, new_group, now};
-use chatterbox_server::adapters::mongo::{MongoOptions, MongoStore};
+use chatterbox_server::adapters::mongo::MongoOptions;
 use mongodb::bson::{Document, doc};
 use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
@@ -35,7 +35,7 @@ impl Watched {
             }
         }));
         Watched {
-            stores: MongoStore::open(options).await.unwrap().stores(),
+            stores: database.open_as(options).await.unwrap().stores(),
             ids: SeededIds::new(1),
             sent,
             database,

@@ -11,6 +11,7 @@ use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{
     Appended, CreatedRoom, Head, JoinedRoom, NewEntry, Projection, Stores,
 };
+use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::testkit::samples::{message, new_group, new_room};
 use chatterbox_server::adapters::mongo::{MongoOptions, MongoStore};
@@ -34,7 +35,7 @@ async fn cut<T>(database: &Database, at: usize, work: impl AsyncFnOnce(Stores) -
             dying.notify_one();
         }
     }));
-    let store = MongoStore::open(options).await.unwrap();
+    let store = database.open_as(options).await.unwrap();
     count.store(at, Ordering::SeqCst);
     let done = tokio::select! {
         biased;
@@ -244,4 +245,49 @@ async fn a_projection_is_whole_or_not_begun() {
         assert_eq!(here.messages.deleted_above(id, Seq::ZERO, 9).await.unwrap(), 1);
     }
     assert!(begun > 3, "{begun} were begun");
+}
+
+/// A counter that a dead node has left behind is mended by the others, also where nobody asks.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_dead_node_has_begun_is_finished_by_itself() {
+    let database = Database::new();
+    let here = database.open().await.stores();
+    let ids = SeededIds::new(1);
+    let mut groups = Vec::new();
+    for at in 0..CUTS {
+        let group = new_group(&ids, UserId::new(&ids));
+        let id = group.id;
+        cut(&database, at, async |stores| {
+            stores.conversations.create_group(group).await.unwrap()
+        })
+        .await;
+        if here.conversations.get(id).await.unwrap().is_some() {
+            groups.push(id);
+        }
+    }
+    let unfinished = database
+        .client()
+        .await
+        .collection::<mongodb::bson::Document>("conversations");
+    let count = async || {
+        let begun = mongodb::bson::doc! { "intent": { "$exists": true } };
+        unfinished.count_documents(begun).await.unwrap()
+    };
+    assert!(count().await > 0, "some were cut in the middle");
+    let tasks = Tasks::new();
+    let _node = MongoStore::open(MongoOptions::new(database.address()), &tasks)
+        .await
+        .unwrap();
+    // Nothing tells of it; a busy machine may need longer than the ten seconds that it takes.
+    for _ in 0..600 {
+        if count().await == 0 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+    }
+    tasks.stop().await;
+    assert_eq!(count().await, 0);
+    for id in groups {
+        assert_eq!(here.conversations.members(id, None, 9).await.unwrap().len(), 1);
+    }
 }

@@ -9,6 +9,7 @@
 
 mod concerns;
 mod cut;
+mod foreign;
 mod schema;
 
 use std::ops::Deref;
@@ -18,7 +19,8 @@ use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::{
     BlockStore, ConversationLog, ConversationStore, SessionStore, Stores, UserStore,
 };
-use chatterbox_server::adapters::mongo::{MongoOptions, MongoStore};
+use chatterbox_core::tasks::Tasks;
+use chatterbox_server::adapters::mongo::{MongoOpenError, MongoOptions, MongoStore};
 use mongodb::bson::oid::ObjectId;
 
 /// Something of a store in a database of its own, which goes when it goes.
@@ -66,10 +68,16 @@ impl Database {
         client.default_database().unwrap()
     }
 
+    /// A node that does nothing of its own accord.
+    async fn open_as(&self, options: MongoOptions) -> Result<MongoStore, MongoOpenError> {
+        let tasks = Tasks::new();
+        let opened = MongoStore::open(options, &tasks).await;
+        tasks.stop().await;
+        opened
+    }
+
     async fn open(&self) -> MongoStore {
-        MongoStore::open(MongoOptions::new(self.0.as_str()))
-            .await
-            .unwrap()
+        self.open_as(MongoOptions::new(self.address())).await.unwrap()
     }
 }
 

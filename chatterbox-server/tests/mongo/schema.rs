@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use chatterbox_core::tasks::Tasks;
 use chatterbox_server::adapters::mongo::{MongoOpenError, MongoOptions, MongoStore};
 use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
@@ -10,7 +11,7 @@ use tokio::net::TcpListener;
 use super::Database;
 
 async fn refusal(database: &Database) -> MongoOpenError {
-    match MongoStore::open(MongoOptions::new(database.address())).await {
+    match database.open_as(MongoOptions::new(database.address())).await {
         Ok(_) => panic!("it was opened"),
         Err(error) => error,
     }
@@ -82,7 +83,7 @@ async fn a_server_that_does_not_answer_is_told_in_seconds() {
     for address in ["127.0.0.1:1".to_owned(), address.to_string()] {
         let started = Instant::now();
         let options = MongoOptions::new(format!("mongodb://ann:hunter2@{address}/chat"));
-        let Err(error) = MongoStore::open(options).await else {
+        let Err(error) = MongoStore::open(options, &Tasks::new()).await else {
             panic!("nobody is there");
         };
         assert!(matches!(error, MongoOpenError::Unreachable(_)), "{error}");

@@ -156,3 +156,12 @@ pub(super) fn unless_duplicate<T>(result: Result<T, Failure>) -> Result<bool, St
         Err(failure) => Err(failure.into()),
     }
 }
+
+/// What a call that failed means to an operator who starts the server.
+pub(super) fn unreachable(failure: Failure) -> MongoOpenError {
+    MongoOpenError::Unreachable(match failure {
+        Failure::Driver(error) => error.to_string(),
+        Failure::NoConnection => Late::Connection.to_string(),
+        Failure::NoAnswer => Late::Answer.to_string(),
+    })
+}

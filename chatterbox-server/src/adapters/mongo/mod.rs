@@ -38,6 +38,7 @@ pub use options::MongoOptions;
 
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::Stores;
+use chatterbox_core::tasks::Tasks;
 use conversations::{InviteRow, Turns};
 use gate::Gate;
 use log::{EntryRow, Heads};
@@ -71,16 +72,15 @@ struct Shared {
 
 impl MongoStore {
     /// Connects to the database, and makes its collections and indexes if they are missing. A newer schema is refused.
-    pub async fn open(options: MongoOptions) -> Result<MongoStore, MongoOpenError> {
+    /// Until `tasks` are stopped, what nodes have left behind that died is finished now and then.
+    pub async fn open(options: MongoOptions, tasks: &Tasks) -> Result<MongoStore, MongoOpenError> {
         let (parsed, name) = options.parse().await?;
-        let unreachable = |error: mongodb::error::Error| MongoOpenError::Unreachable(error.to_string());
-        let client = Client::with_options(parsed).map_err(unreachable)?;
+        let client =
+            Client::with_options(parsed).map_err(|error| MongoOpenError::Unreachable(error.to_string()))?;
         let database = client.database(&name);
         let gate = Gate::new(options.pool);
-        let hello = database
-            .run_command(doc! { "hello": 1 })
-            .await
-            .map_err(unreachable)?;
+        let hello = gate.call(database.run_command(doc! { "hello": 1 }).into_future());
+        let hello = hello.await.map_err(error::unreachable)?;
         let has_majority =
             hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
         if !has_majority {
@@ -110,6 +110,7 @@ impl MongoStore {
             database,
             client,
         };
+        tasks.spawn_until_stopped(conversations::finish_regularly(shared.clone()));
         Ok(MongoStore(shared))
     }
 

@@ -15,7 +15,7 @@ use mongodb::bson::{Bson, DateTime, Document, doc};
 use mongodb::options::{IndexOptions, ReturnDocument};
 use mongodb::{Collection, Database};
 
-use super::error::{Failure, MongoOpenError};
+use super::error::{Failure, MongoOpenError, unreachable};
 use super::gate::Gate;
 
 /// The newest schema that is known.
@@ -153,12 +153,6 @@ fn indexes() -> Vec<Index> {
         Index::new("jobs", "due", doc! { "due": 1 }).of_those_with("due"),
         Index::new("jobs", "buried", doc! { "buriedAt": -1 }).of_those_with("buriedAt"),
     ]
-}
-
-fn unreachable(failure: Failure) -> MongoOpenError {
-    let why: chatterbox_core::ports::storage::StoreError = failure.into();
-    let source = std::error::Error::source(&why).map(ToString::to_string);
-    MongoOpenError::Unreachable(source.unwrap_or_else(|| why.to_string()))
 }
 
 struct Preparation<'a> {

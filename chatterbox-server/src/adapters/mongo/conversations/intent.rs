@@ -1,4 +1,7 @@
 //! What has been begun with the rows of a conversation, as its document holds it.
+//!
+//! Nodes of the version before read it as well: a new kind of work comes in two steps, first a version that can finish it,
+//! then one that begins it.
 
 use std::collections::BTreeMap;
 

@@ -5,6 +5,7 @@
 //! rooms     names, joining and leaving              lists     what a user's list shows
 //! begin ──▶ intent ──▶ finish                       rows      how a row is read
 //!   all or nothing without transactions             invites   into groups
+//! sweep     what dead nodes have begun              standing  a snapshot
 //! ```
 
 mod begin;
@@ -17,6 +18,7 @@ mod members;
 mod rooms;
 mod rows;
 mod standing;
+mod sweep;
 
 use async_trait::async_trait;
 use chatterbox_core::clock::Timestamp;
@@ -45,6 +47,7 @@ pub(super) use begin::Turns;
 pub(super) use finish::Place;
 pub(super) use intent::{MessageAt, MessageRow, MessageWord};
 pub(super) use invites::InviteRow;
+pub(super) use sweep::finish_regularly;
 
 pub(super) struct MongoConversations {
     shared: Shared,

@@ -87,11 +87,8 @@ impl MongoConversations {
 
     /// Every conversation is compared with the end of its log, and what a dead node has begun is finished.
     pub(super) async fn find_lagging(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
-        let unfinished = self
-            .conversations
-            .find(doc! { "intent.what": { "$exists": true } });
-        for row in self.shared.gate.all(unfinished).await? {
-            self.whole(row).await?;
+        for row in self.unfinished(limit).await? {
+            self.counted(row).await?;
         }
         let mut lagging = Vec::new();
         let mut after = ObjectId::from_bytes([0; 12]);
