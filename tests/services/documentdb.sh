@@ -94,7 +94,9 @@ up)
         fi
         # What a process that was killed has left; it is another's id by now.
         as_root rm -f "$chroot$data/postmaster.pid"
-        begin postgres chroot --userspec=postgres:postgres "$chroot" "$bin/postgres" -D "$data" -p "$postgres_port"
+        sudo=()
+        [ "$(id -u)" = 0 ] || sudo=(sudo)
+        begin postgres "${sudo[@]}" chroot --userspec=postgres:postgres "$chroot" "$bin/postgres" -D "$data" -p "$postgres_port"
     fi
     await postgres 30 postgres_answers
     if to_start mongo-gateway; then
