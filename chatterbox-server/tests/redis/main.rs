@@ -56,3 +56,41 @@ async fn queue() -> On<dyn Queue> {
 }
 
 chatterbox_core::queue_conformance!(queue);
+
+/// The same with the embedded store's rows.
+#[cfg(feature = "embedded")]
+mod on_sqlite {
+    use std::ops::Deref;
+
+    use chatterbox_server::adapters::embedded::EmbeddedStore;
+    use tempfile::TempDir;
+
+    use super::{Duration, On, Queue, world};
+
+    /// A queue whose rows lie in a directory that goes with it.
+    struct InTempDir {
+        queue: On<dyn Queue>,
+        _dir: TempDir,
+    }
+
+    impl Deref for InTempDir {
+        type Target = dyn Queue;
+
+        fn deref(&self) -> &(dyn Queue + 'static) {
+            &*self.queue
+        }
+    }
+
+    async fn queue() -> InTempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let rows = EmbeddedStore::open(dir.path()).unwrap().queue();
+        InTempDir {
+            queue: world()
+                .node(|redis| redis.queue_swept(rows, Duration::ZERO))
+                .await,
+            _dir: dir,
+        }
+    }
+
+    chatterbox_core::queue_conformance!(queue);
+}

@@ -16,6 +16,9 @@ use super::address::{Address, Kind};
 /// How long making a connection may take, greeting included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// Why a pool is built: the builder fails only without a runtime for its timeouts.
+const BUILT: &str = "the pool has a runtime";
+
 /// deadpool's pool for the way in which Redis is set up.
 #[derive(Clone)]
 pub(super) enum Pool {
@@ -46,8 +49,6 @@ impl Pool {
             create: Some(CONNECT_TIME_MAX),
             recycle: Some(CONNECT_TIME_MAX),
         };
-        /// The builder fails only without a runtime for its timeouts.
-        const BUILT: &str = "the pool has a runtime";
         Ok(match &address.kind {
             Kind::One(info) => {
                 // Answers are awaited by `Calls`, each as long as it may take.
