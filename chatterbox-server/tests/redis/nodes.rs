@@ -22,7 +22,7 @@ use crate::proxy::{Proxy, Way};
 use crate::world;
 
 /// However slow the machine is.
-const DEADLINE: Duration = Duration::from_secs(60);
+const DEADLINE: Duration = Duration::from_mins(1);
 
 struct Node {
     server: ChatServer,
