@@ -10,6 +10,11 @@ impl Random {
         let given = std::env::var("TEST_SEED").ok().and_then(|text| text.parse().ok());
         let seed = given.unwrap_or_else(of_the_moment);
         println!("TEST_SEED={seed}");
+        Random::from_seed(seed)
+    }
+
+    /// From a seed of one's own.
+    pub fn from_seed(seed: u64) -> Random {
         Random(seed | 1)
     }
 

@@ -19,6 +19,8 @@ mod blocks;
 mod conversations;
 mod error;
 mod log;
+#[cfg(feature = "measure")]
+pub mod measure;
 mod messages;
 mod queue;
 mod readers;

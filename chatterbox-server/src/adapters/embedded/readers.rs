@@ -30,6 +30,8 @@ impl Readers {
         let threads = thread::available_parallelism().map_or(2, |cores| cores.get().max(2));
         for index in 0..threads {
             let connection = schema::open_reader(path)?;
+            #[cfg(feature = "measure")]
+            let connection = super::measure::counted(connection);
             let incoming = Arc::clone(&incoming);
             thread::Builder::new()
                 .name(format!("store-reader-{index}"))
