@@ -21,9 +21,9 @@ use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 /// Busy groups, each with a writer and a reader.
-const GROUPS: usize = 4;
+const GROUPS: u32 = 4;
 /// Messages written to each.
-const MESSAGES: usize = 250;
+const MESSAGES: u32 = 250;
 /// How long nothing is done, to know what that costs.
 const IDLE: Duration = Duration::from_secs(5);
 
@@ -45,7 +45,11 @@ async fn main() {
 async fn measure(cluster: &TestCluster, nodes: usize, readers: &str) {
     let mut groups = Vec::new();
     for number in 0..GROUPS {
-        let home = if readers == "on each" { number % nodes } else { 0 };
+        let home = if readers == "on each" {
+            number as usize % nodes
+        } else {
+            0
+        };
         groups.push(Group::make(cluster, home).await);
     }
     let mut strangers = Vec::new();
@@ -70,7 +74,7 @@ async fn measure(cluster: &TestCluster, nodes: usize, readers: &str) {
             .map(|(_, count)| count)
             .sum();
         let idle = (before[number] - before_idle[number]) / IDLE.as_secs_f64();
-        let busy = (after[number] - before[number]) / (GROUPS * MESSAGES) as f64;
+        let busy = (after[number] - before[number]) / f64::from(GROUPS * MESSAGES);
         println!(
             "| {nodes} | {readers} | {} | {envelopes} | {:.0} | {:.0} |",
             number + 1,

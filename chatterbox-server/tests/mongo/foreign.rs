@@ -12,7 +12,8 @@ use mongodb::bson::{Document, doc};
 use super::Database;
 
 fn assert_corrupt<T: std::fmt::Debug>(answer: Result<T, StoreError>) {
-    assert!(matches!(answer, Err(StoreError::Corrupt(_))), "{answer:?}");
+    let error = answer.expect_err("what is no document of ours is refused");
+    assert!(matches!(error, StoreError::Corrupt(_)), "{error:?}");
 }
 
 /// Each field of each document in turn becomes something else, or goes.
@@ -56,9 +57,10 @@ async fn what_nobody_of_ours_wrote_is_told() {
     ] {
         let rows = client.collection::<Document>(collection);
         let before = rows.find_one(doc! {}).await.unwrap().unwrap();
-        let change = match value {
-            Some(value) => doc! { "$set": { field: value } },
-            None => doc! { "$unset": { field: "" } },
+        let change = if let Some(value) = value {
+            doc! { "$set": { field: value } }
+        } else {
+            doc! { "$unset": { field: "" } }
         };
         rows.update_one(doc! {}, change).await.unwrap();
         match collection {

@@ -7,6 +7,7 @@
 //!                                                                             └──▶ database (of the test where it breaks)
 //! a fault (nodes.rs, redis.rs, database.rs) ──▶ it is over ──▶ everybody goes on ──▶ verdict.rs reads all histories
 //! ```
+#![expect(clippy::panic, reason = "a test fails by panicking, its helpers too")]
 #![expect(
     clippy::print_stdout,
     reason = "seeds and counts belong to every run's report"

@@ -201,6 +201,8 @@ mod tests {
         catch_unwind(AssertUnwindSafe(|| check(&histories))).is_ok()
     }
 
+    type Spoil = fn(&mut Story);
+
     #[test]
     fn the_verdict_sees_whatever_is_wrong() {
         assert!(passes(|_| {}));
@@ -209,7 +211,7 @@ mod tests {
             story.heard[0].messages.remove(&2);
             story.heard[0].gaps.push(2..=2);
         }));
-        let wrong: [(&str, fn(&mut Story)); 9] = [
+        let wrong: [(&str, Spoil); 9] = [
             ("lost", |story| {
                 let told = ("id9".to_owned(), 9);
                 story.sent[0].acknowledged.insert("k9".to_owned(), told);
@@ -234,7 +236,7 @@ mod tests {
                 story.stored.iter_mut().for_each(|stored| drop(stored.remove(3)));
             }),
             ("nodes that tell differently", |story| {
-                story.stored[1][4]["content"] = json!("other")
+                story.stored[1][4]["content"] = json!("other");
             }),
             ("an order of one's own", |story| {
                 story.heard[0].messages.insert(4, "id5".to_owned());
