@@ -1,12 +1,11 @@
 //! Giving up the users of a node that no longer renews its lease.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use chatterbox_core::clock::Timestamp;
 use chatterbox_core::ids::{NodeId, UserId};
 use chatterbox_core::ports::presence::Transition;
-use deadpool_redis::redis::{Script, cmd};
+use deadpool_redis::redis::cmd;
 use futures_util::future::try_join_all;
 
 use super::super::calls::Failure;
@@ -18,9 +17,6 @@ const CLAIM_LEASE: Duration = Duration::from_secs(20);
 const HINTS: usize = 16;
 /// Users taken off in one go.
 const USERS_AT_ONCE: usize = 256;
-
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
-static FORGET_USERS: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forget_users.lua")));
 
 /// What a hint led to.
 enum Found {
@@ -61,7 +57,8 @@ impl RedisPresence {
 
     async fn follow(&self, node: NodeId, tenure: &str, now: Timestamp) -> Result<Found, Failure> {
         let claim = self.calls.run(|mut line| async move {
-            CLAIM
+            self.scripts
+                .claim
                 .key(self.leases(node))
                 .arg(tenure)
                 .arg(now.as_millis())
@@ -149,7 +146,7 @@ impl RedisPresence {
             .filter(|(_, it)| *it == Transition::Vanished);
         vanished.extend(gone.map(|(user, _)| *user));
         let forget = self.calls.run(|mut line| async move {
-            let mut call = FORGET_USERS.key(self.users(node));
+            let mut call = self.scripts.forget_users.key(self.users(node));
             call.arg(tenure);
             for user in users {
                 call.arg(user.to_string());

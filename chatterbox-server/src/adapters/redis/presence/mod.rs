@@ -23,7 +23,6 @@
 
 mod claim;
 
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -43,16 +42,36 @@ const KEPT: Duration = Duration::from_hours(7 * 24);
 /// How long it is remembered when somebody was seen last.
 const SEEN_KEPT: Duration = Duration::from_hours(90 * 24);
 
-static RENEW: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("renew.lua")));
-static ARRIVE_AT_NODE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("arrive_at_node.lua")));
-static ARRIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("arrive.lua")));
-static DEPART: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("depart.lua")));
-static SET_AWAY: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("set_away.lua")));
+/// The steps that one slot takes at once.
+struct Scripts {
+    renew: Script,
+    arrive_at_node: Script,
+    arrive: Script,
+    depart: Script,
+    set_away: Script,
+    claim: Script,
+    forget_users: Script,
+}
+
+impl Scripts {
+    fn new() -> Scripts {
+        Scripts {
+            renew: Script::new(include_str!("renew.lua")),
+            arrive_at_node: Script::new(include_str!("arrive_at_node.lua")),
+            arrive: Script::new(include_str!("arrive.lua")),
+            depart: Script::new(include_str!("depart.lua")),
+            set_away: Script::new(include_str!("set_away.lua")),
+            claim: Script::new(include_str!("claim.lua")),
+            forget_users: Script::new(include_str!("forget_users.lua")),
+        }
+    }
+}
 
 pub(super) struct RedisPresence {
     keys: Keys,
     calls: Calls,
     ids: SystemIds,
+    scripts: Scripts,
     /// A renewal failed, perhaps behind Redis having made it: the next begins a new tenure.
     unsure: AtomicBool,
 }
@@ -63,6 +82,7 @@ impl RedisPresence {
             keys: keys.clone(),
             calls,
             ids: SystemIds::new(),
+            scripts: Scripts::new(),
             unsure: AtomicBool::new(false),
         }
     }
@@ -128,7 +148,9 @@ impl RedisPresence {
         tenure: &str,
         seen: Timestamp,
     ) -> Result<Transition, RedisError> {
-        let vanished: bool = DEPART
+        let vanished: bool = self
+            .scripts
+            .depart
             .key(self.nodes(user))
             .key(self.seen(user))
             .arg(node.to_string())
@@ -153,7 +175,8 @@ impl RedisPresence {
     ) -> Result<Renewal, Failure> {
         let until = now.plus(lease);
         let renewed = self.calls.run(|mut line| async move {
-            RENEW
+            self.scripts
+                .renew
                 .key(self.leases(node))
                 .key(self.users(node))
                 .arg(self.fresh())
@@ -184,7 +207,8 @@ fn unavailable(failure: Failure) -> PresenceError {
 impl Presence for RedisPresence {
     async fn arrive(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError> {
         let at_node = self.calls.run(|mut line| async move {
-            ARRIVE_AT_NODE
+            self.scripts
+                .arrive_at_node
                 .key(self.leases(node))
                 .key(self.users(node))
                 .arg(user.to_string())
@@ -199,7 +223,8 @@ impl Presence for RedisPresence {
             self.hint(node, &tenure, now).await.map_err(unavailable)?;
         }
         let arrived = self.calls.run(|mut line| async move {
-            ARRIVE
+            self.scripts
+                .arrive
                 .key(self.nodes(user))
                 .key(self.seen(user))
                 .arg(node.to_string())
@@ -246,7 +271,8 @@ impl Presence for RedisPresence {
 
     async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError> {
         let set = self.calls.run(|mut line| async move {
-            SET_AWAY
+            self.scripts
+                .set_away
                 .key(self.nodes(user))
                 .arg(node.to_string())
                 .arg(if away { "a" } else { "h" })

@@ -13,7 +13,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -37,13 +37,12 @@ const ROUNDS: usize = 4;
 /// is over.
 const HELD_MAX: usize = 10_000;
 
-static CLAIM: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("claim.lua")));
-static SETTLE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("settle.lua")));
-
 pub(super) struct RedisQueue {
     worker: String,
     keys: Keys,
     calls: Calls,
+    claim: Script,
+    settle: Script,
     rows: Arc<dyn Queue>,
     sweep_every: Duration,
     swept: Mutex<Option<Instant>>,
@@ -73,6 +72,8 @@ impl RedisQueue {
             worker: node.to_string(),
             keys: keys.clone(),
             calls,
+            claim: Script::new(include_str!("claim.lua")),
+            settle: Script::new(include_str!("settle.lua")),
             rows,
             sweep_every,
             swept: Mutex::new(None),
@@ -89,7 +90,7 @@ impl RedisQueue {
         limit: usize,
     ) -> Result<Vec<(JobId, String)>, Failure> {
         let told = self.calls.run(|mut line| async move {
-            CLAIM
+            self.claim
                 .key(self.keys.jobs("waiting"))
                 .key(self.keys.jobs("stream"))
                 .arg(GROUP)
@@ -157,7 +158,7 @@ impl RedisQueue {
             None => String::new(),
         };
         let settled = self.calls.run(|mut line| async move {
-            SETTLE
+            self.settle
                 .key(self.keys.jobs("waiting"))
                 .key(self.keys.jobs("stream"))
                 .arg(GROUP)

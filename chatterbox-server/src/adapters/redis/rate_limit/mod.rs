@@ -5,7 +5,7 @@
 //! account's), and taking slot by slot with refunds would deny, under load, what one step grants. One master thereby
 //! serves all limits; a script of one bucket cost it 18 µs on a busy machine.
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -19,11 +19,10 @@ use super::keys::Keys;
 /// to be and not asked again at once.
 const PATIENCE: Duration = Duration::from_millis(90);
 
-static TAKE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take.lua")));
-
 pub(super) struct RedisRateLimiter {
     keys: Keys,
     calls: Calls,
+    take: Script,
 }
 
 impl RedisRateLimiter {
@@ -31,6 +30,7 @@ impl RedisRateLimiter {
         RedisRateLimiter {
             keys: keys.clone(),
             calls: Calls::new(lines, PATIENCE),
+            take: Script::new(include_str!("take.lua")),
         }
     }
 }
@@ -62,7 +62,7 @@ fn micros(count: i64) -> Duration {
 impl RateLimiter for RedisRateLimiter {
     async fn take(&self, buckets: &[Take]) -> Result<Decision, RateLimitError> {
         let answer = self.calls.run(|mut line| async move {
-            let mut call = TAKE.prepare_invoke();
+            let mut call = self.take.prepare_invoke();
             for take in buckets {
                 call.key(self.keys.bucket(&take.key));
                 call.arg(take.quota.capacity)
