@@ -156,9 +156,11 @@ async fn share(
     };
     #[cfg(feature = "redis")]
     {
-        let redis = Redis::connect(RedisOptions::new(url), node, tasks)
-            .await
-            .map_err(failed)?;
+        let options = RedisOptions {
+            prefix: config.redis_prefix.clone(),
+            ..RedisOptions::new(url)
+        };
+        let redis = Redis::connect(options, node, tasks).await.map_err(failed)?;
         let shared = Ports {
             bus: Some(redis.bus()),
             presence: redis.presence(),

@@ -1,5 +1,6 @@
 //! Connections coming and going (S-007), and who may see that (S-061).
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::clock::Timestamp;
 use crate::domain::user::User;
 use crate::ids::UserId;
 use crate::log::Subscribed;
+use crate::ports::presence::PresenceError;
 
 /// A connection of the calling user came up.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -127,7 +129,7 @@ pub enum Status {
     Away,
     /// No, or they don't let others see it.
     Offline,
-    /// Nobody with whom the caller shares a conversation.
+    /// Nobody with whom the caller shares a conversation; or everybody, while the server can't tell (S-026).
     Unknown,
 }
 
@@ -142,30 +144,61 @@ impl UseCase for GetPresence {
         }
         let ids = &self.user_ids;
         let hidden = hidden_from(app, caller, ids).await?;
-        let online = app.presence.online_among(ids).await?;
-        let away = app.presence.away_among(&online).await?;
-        let mut items = Vec::with_capacity(ids.len());
+        let mut visible = Vec::with_capacity(ids.len());
+        let mut known = Vec::with_capacity(ids.len());
         for user in ids {
-            let view = |status, last_seen| PresenceView {
+            if *user == caller || app.stores.conversations.share_conversation(caller, *user).await? {
+                known.push(*user);
+                visible.extend((!hidden.contains(user)).then_some(*user));
+            }
+        }
+        let seen = look(app, ids, &visible).await.inspect_err(|error| {
+            tracing::debug!(
+                error = error as &dyn std::error::Error,
+                "who is online can't be told; it is answered with unknown"
+            );
+        });
+        let view = |user: &UserId| {
+            let (status, last_seen) = match &seen {
+                Ok(seen) if known.contains(user) => {
+                    let told = seen.get(user).copied();
+                    told.unwrap_or((Status::Offline, None))
+                }
+                // Also of those who hide it: the answer is not to tell them from others.
+                Ok(_) | Err(_) => (Status::Unknown, None),
+            };
+            PresenceView {
                 user_id: *user,
                 status,
                 last_seen,
-            };
-            let knows = *user == caller || app.stores.conversations.share_conversation(caller, *user).await?;
-            items.push(if !knows {
-                view(Status::Unknown, None)
-            } else if hidden.contains(user) {
-                view(Status::Offline, None)
-            } else if away.contains(user) {
-                view(Status::Away, None)
-            } else if online.contains(user) {
-                view(Status::Online, None)
-            } else {
-                view(Status::Offline, app.presence.last_seen(*user).await?)
-            });
-        }
+            }
+        };
+        let items = ids.iter().map(view).collect();
         Ok(Outcome::of(PresenceList { items }))
     }
+}
+
+/// Whether each of `visible` is online, and when those who are not were seen last. Asks about all of `users` in any
+/// case, so that whether there is an answer doesn't depend on who is visible.
+async fn look(
+    app: &App,
+    users: &[UserId],
+    visible: &[UserId],
+) -> Result<HashMap<UserId, (Status, Option<Timestamp>)>, PresenceError> {
+    let online = app.presence.online_among(users).await?;
+    let away = app.presence.away_among(&online).await?;
+    let mut seen = HashMap::with_capacity(visible.len());
+    for user in visible {
+        let status = if away.contains(user) {
+            (Status::Away, None)
+        } else if online.contains(user) {
+            (Status::Online, None)
+        } else {
+            (Status::Offline, app.presence.last_seen(*user).await?)
+        };
+        seen.insert(*user, status);
+    }
+    Ok(seen)
 }
 
 /// Those of the users whose presence the caller doesn't see: one blocks the other (S-135), or they don't show it.

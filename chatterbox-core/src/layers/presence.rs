@@ -7,7 +7,7 @@
 //! ```
 //! One task reports, in order, and lets nobody wait for the port. A change that the port did not take is tried again.
 //! When the port has forgotten this node, everybody here arrives anew; after a time in which it did not answer, nodes
-//! renew their leases before any of them looks for the dead.
+//! renew their leases before any of them looks for the dead. A node that goes away in good order ends its lease early.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,8 +15,9 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use super::Carry;
 use crate::app::Effect;
@@ -38,6 +39,11 @@ const RENEW_EVERY: Duration = Duration::from_secs(10);
 const CLAIM_EVERY: Duration = Duration::from_secs(2);
 /// Who comes back within this time was never away (S-104).
 const GRACE: Duration = Duration::from_secs(12);
+/// The lease of a node that has closed all its connections ends after this time: whoever is not back by then, on
+/// whichever node, is found to have left within the time of I7.
+const HANDED_OVER: Duration = Duration::from_secs(11);
+/// Nobody's end is held up longer by that.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 /// Comings and goings are told so often (S-103).
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A change that the port did not take is tried again after this time.
@@ -80,6 +86,8 @@ enum Change {
     Arrived(UserId, Option<Arc<Subscribed>>),
     Left(UserId),
     Activity(UserId),
+    /// Nobody is here any more, nor will be.
+    HandedOver(oneshot::Sender<()>),
 }
 
 impl Presences {
@@ -112,6 +120,23 @@ impl Presences {
         };
         tasks.spawn_until_stopped(reporter.run(incoming));
         Presences { connections, changes }
+    }
+
+    /// For a node whose connections are closed: who was here is given up by the others as soon as their grace is over
+    /// rather than when a whole lease is. Nothing is reported afterwards.
+    pub async fn hand_over(&self) {
+        let handing_over = async {
+            let (done, is_done) = oneshot::channel();
+            if self.changes.send(Change::HandedOver(done)).await.is_ok() {
+                // Dropped unanswered: the reporter has been stopped, and the lease runs out.
+                let _ = is_done.await;
+            }
+        };
+        if timeout(HAND_OVER_MAX, handing_over).await.is_err() {
+            tracing::warn!(
+                "presence could not be handed over in time; those who were here look online for up to {LEASE:?}"
+            );
+        }
     }
 
     fn count(&self, effect: &Effect) {
@@ -167,7 +192,7 @@ impl Presences {
         };
         // Sent under the lock, so that changes of one user stay in order.
         if let Some(change) = change
-            && self.changes.try_send(change).is_err()
+            && let Err(TrySendError::Full(_)) = self.changes.try_send(change)
         {
             tracing::warn!(
                 "presence is slower than its queue; who is online may be told wrongly for a while"
@@ -265,6 +290,13 @@ impl Reporter {
                     Some(Change::Left(user)) => {
                         self.leave_at(user, Instant::now() + GRACE, self.clock.now(), true);
                         Ok(())
+                    }
+                    Some(Change::HandedOver(done)) => {
+                        if holds_lease {
+                            self.hand_over().await;
+                        }
+                        let _ = done.send(());
+                        return;
                     }
                     None => return,
                 },
@@ -402,6 +434,13 @@ impl Reporter {
                 }
                 Ok(())
             }
+        }
+    }
+
+    async fn hand_over(&mut self) {
+        let ended = self.port.renew(self.node, self.clock.now(), HANDED_OVER).await;
+        if let Err(error) = ended {
+            self.warn(&error);
         }
     }
 

@@ -284,17 +284,18 @@ impl Builder {
             rooms: settings.room_quota,
             contacts: settings.contact_quota,
         };
+        let presences = Presences::start(
+            ports.presence.clone(),
+            node,
+            ports.clock.clone(),
+            log.deliveries.clone(),
+            role,
+            &tasks,
+        );
         let layers = Layers {
             auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
             rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
-            presences: Presences::start(
-                ports.presence.clone(),
-                node,
-                ports.clock.clone(),
-                log.deliveries.clone(),
-                role,
-                &tasks,
-            ),
+            presences: presences.clone(),
             receipts: Receipts::new(hub.clone(), log.deliveries.outgoing().cloned(), tasks.clone()),
             publisher: Publisher::new(log.deliveries.clone(), names.clone(), ports.clock.clone())
                 .fenced_by(log.fences.clone()),
@@ -347,6 +348,7 @@ impl Builder {
                 draining,
                 role,
                 fences: log.fences,
+                presences,
                 buckets,
             }),
         })

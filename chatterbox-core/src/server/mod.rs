@@ -24,7 +24,7 @@ pub use crate::role::Role;
 
 use crate::http::RestApi;
 use crate::http::client_ip::TrustedProxies;
-use crate::layers::Buckets;
+use crate::layers::{Buckets, Presences};
 use crate::log::Fences;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{ClientAddress, Counters, EngineIo};
@@ -62,6 +62,7 @@ struct Shared {
     draining: CancellationToken,
     role: Role,
     fences: Option<Arc<Fences>>,
+    presences: Presences,
     buckets: Buckets,
 }
 
@@ -99,13 +100,15 @@ impl ChatServer {
 
     /// Goes away politely: not ready any more, takes no further connections, tells those there are when each is closed
     /// (`server-draining`), and closes them then, spread over a time, so that clients come back by themselves, to another
-    /// node. Calls under way finish.
+    /// node. Calls under way finish. Those who don't come back are told to be offline by the other nodes when their grace
+    /// is over (S-104).
     pub async fn drain(&self, spread: Duration) {
         self.stop_being_ready();
         self.realtime.shutdown(spread).await;
         if let Some(fences) = &self.shared.fences {
             fences.leave();
         }
+        self.shared.presences.hand_over().await;
     }
 }
 

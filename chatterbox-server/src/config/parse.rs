@@ -314,6 +314,20 @@ impl Parser for Name {
     }
 }
 
+/// What names in Redis begin with. Braces mean something in a cluster, stars in its access lists.
+pub(super) struct RedisPrefix;
+
+impl Parser for RedisPrefix {
+    type Value = String;
+    fn accepts(&self) -> String {
+        "1 to 64 letters, digits and - _ . :".to_owned()
+    }
+    fn parse(&self, text: &str) -> Option<String> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:".contains(c);
+        ((1..=64).contains(&text.len()) && text.chars().all(plain)).then(|| text.to_owned())
+    }
+}
+
 /// A secret. Its strength is judged later, when it is known whether this is production.
 pub(super) struct SecretText;
 

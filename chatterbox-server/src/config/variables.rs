@@ -13,7 +13,7 @@ use super::backends::StoreKind;
 use super::declare::{Variable, always, depends, once, variables};
 use super::parse::{
     Bytes, Choice, Directory, Host, HostText, List, LogFilter, Name, Network, Optional, Parser, Password,
-    Rate, RateOrOff, Room, SecretText, Span, WebOrigin, Whole,
+    Rate, RateOrOff, RedisPrefix, Room, SecretText, Span, WebOrigin, Whole,
 };
 use super::reading::Reading;
 
@@ -45,6 +45,7 @@ pub(super) const MONGODB_URI_DEFAULT: &str = "mongodb://localhost:27017/chat";
 pub(super) const MONGODB_POOL_DEFAULT: u32 = 10;
 pub(super) const REDIS_HOST_DEFAULT: &str = "localhost";
 pub(super) const REDIS_PORT_DEFAULT: u16 = 6379;
+pub(super) const REDIS_PREFIX_DEFAULT: &str = "chatterbox";
 pub(super) const S3_ENDPOINT_DEFAULT: &str = "localhost:9000";
 pub(super) const S3_BUCKET_DEFAULT: &str = "chat-files";
 pub(super) const S3_REGION_DEFAULT: &str = "us-east-1";
@@ -140,6 +141,11 @@ variables! {
 
         /// The password by itself, for `REDIS_HOST` or for a `REDIS_URL` without one.
         redis_password: Option<Secret> = "REDIS_PASSWORD", always(""), Optional(Password);
+
+        /// What all names in Redis begin with, keys and channels. Chats that share a Redis need different ones, or
+        /// different databases where it is no cluster; a user of Redis that may touch only these names needs
+        /// `~chatterbox:*` and `&chatterbox:*`.
+        redis_prefix: String = "REDIS_PREFIX", always(REDIS_PREFIX_DEFAULT), RedisPrefix;
     }
 
     "Files" {

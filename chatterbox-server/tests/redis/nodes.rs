@@ -264,3 +264,90 @@ async fn i8_a_session_revoked_on_another_node_ends_within_a_second_without_redis
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
+
+/// What is asked for all the same is answered, at once and without an error.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s_026_s_061_without_redis_presence_is_unknown_rather_than_an_error() {
+    let world = world();
+    let stores = MemoryStores::new(10_000);
+    let proxy = Proxy::to(&world.url, Way::Open).await;
+    let node = Node::start(&world, &proxy.url(), &stores).await;
+    let ((ann_id, ann), (bob_id, _)) = (node.register("ann").await, node.register("bob").await);
+    let mut device = node.device(&ann).await;
+    let (one, several) = (
+        format!("/api/users/{ann_id}/presence"),
+        format!("/api/users/presence?ids={ann_id},{bob_id}"),
+    );
+    let ask = async |path: &str| {
+        let began = Instant::now();
+        let (status, answer) = node.ask(Method::GET, path, Some(&ann), "").await;
+        assert_eq!(status, 200, "{answer}");
+        assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+        serde_json::from_str::<Value>(&answer).unwrap()
+    };
+    let said = |user: &str, status: &str| json!({ "userId": user, "status": status, "lastSeen": null });
+    while ask(&one).await["status"] != "online" {
+        device.poll().await;
+    }
+    assert_eq!(
+        ask(&several).await["items"],
+        json!([said(&ann_id, "online"), said(&bob_id, "unknown")])
+    );
+    for way in [Way::Silent, Way::Cut] {
+        proxy.set(way);
+        assert_eq!(ask(&one).await, said(&ann_id, "unknown"), "{way:?}");
+        let expected = json!([said(&ann_id, "unknown"), said(&bob_id, "unknown")]);
+        assert_eq!(ask(&several).await["items"], expected, "{way:?}");
+        let (status, health) = node.ask(Method::GET, "/api/health", None, "").await;
+        assert_eq!(status, 200, "{health}");
+    }
+    proxy.set(Way::Open);
+    let back = async {
+        while ask(&one).await["status"] != "online" {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    };
+    timeout(DEADLINE, back).await.expect("presence is told again");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn s_104_i7_who_does_not_come_back_from_a_drained_node_is_offline_within_fifteen_seconds() {
+    let world = world();
+    let stores = MemoryStores::new(10_000);
+    let one = Node::start(&world, &world.url, &stores).await;
+    let two = Node::start(&world, &world.url, &stores).await;
+    let ((ann_id, ann), (_, bob)) = (one.register("ann").await, one.register("bob").await);
+    two.post(
+        "/api/conversations/direct",
+        Some(&bob),
+        &json!({ "userId": ann_id }),
+    )
+    .await;
+    let status = async || {
+        let path = format!("/api/users/{ann_id}/presence");
+        let (_, answer) = two.ask(Method::GET, &path, Some(&bob), "").await;
+        text(&serde_json::from_str(&answer).unwrap(), "status")
+    };
+    let mut device = one.device(&ann).await;
+    while status().await != "online" {
+        device.poll().await;
+    }
+    one.server.drain(Duration::ZERO).await;
+    let drained = Instant::now();
+    one.tasks.stop().await;
+    assert_eq!(status().await, "online", "who is on their way to another node");
+    while status().await != "offline" {
+        let elapsed = drained.elapsed();
+        assert!(
+            elapsed < Duration::from_secs(15),
+            "still online after {elapsed:?}"
+        );
+        // Within what the limits allow.
+        tokio::time::sleep(Duration::from_millis(400)).await;
+    }
+    let elapsed = drained.elapsed();
+    assert!(
+        elapsed > Duration::from_secs(10),
+        "S-104: given up after {elapsed:?}"
+    );
+}

@@ -16,7 +16,8 @@ use crate::http::page::Query;
 use crate::http::state::RestState;
 use crate::ids::UserId;
 
-/// Whether somebody is online; `unknown` for those with whom one shares no conversation (S-061).
+/// Whether somebody is online; `unknown` for those with whom one shares no conversation, and while presence is not to be
+/// had (S-061).
 #[utoipa::path(
     get, path = "/api/users/{id}/presence", tag = "users",
     params(("id" = UserId, Path, description = "Whose")),

@@ -1,5 +1,7 @@
 //! S-103, S-104, edge case 14, I7.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::world::Cluster;
@@ -108,6 +110,40 @@ async fn s_104_i7_the_users_of_a_dead_node_are_offline_within_thirty_seconds() {
     one.tasks.stop_token().cancel();
     cluster.wait_secs(30).await;
     assert_eq!(partner.hears("presence:offline").await["userId"], json!(ann.id));
+    partner.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_104_i7_who_does_not_come_back_from_a_drained_node_is_offline_within_fifteen_seconds() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob, eve) = (
+        one.person("ann").await,
+        one.person("bob").await,
+        one.person("eve").await,
+    );
+    one.direct(&ann, &bob).await;
+    one.direct(&eve, &bob).await;
+    let mut partner = two.client(&bob).await;
+    let sockets = [one.client(&ann).await, one.client(&eve).await];
+    // A lease that was renewed a moment ago.
+    cluster.wait_secs(11).await;
+    for _ in &sockets {
+        partner.hears("presence:online").await;
+    }
+    for socket in sockets {
+        socket.closes().await;
+    }
+    one.server.drain(Duration::ZERO).await;
+    one.tasks.stop().await;
+    cluster.wait_secs(9).await;
+    let _back = two.client(&eve).await;
+    cluster.wait_secs(1).await;
+    partner.hears_nothing().await;
+    // I7.
+    cluster.wait_secs(5).await;
+    assert_eq!(partner.hears("presence:offline").await["userId"], json!(ann.id));
+    cluster.wait_secs(30).await;
     partner.hears_nothing().await;
 }
 
