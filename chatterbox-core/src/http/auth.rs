@@ -9,7 +9,7 @@ use super::client_ip::ClientIp;
 use super::error::ApiError;
 use super::state::RestState;
 use crate::app::accounts::LiveSessions;
-use crate::app::{Actor, Call, Command};
+use crate::app::{Actor, Call, UseCase};
 use crate::auth::Principal;
 use crate::error::Error;
 use crate::ids::UserId;
@@ -101,10 +101,11 @@ pub(super) struct Caller {
 pub(super) struct User(Principal, ClientIp);
 
 impl Caller {
-    /// A call in the caller's name.
-    pub(super) fn call(self, command: impl Into<Command>) -> Call {
+    /// Runs a command in the caller's name.
+    pub(super) async fn run<C: UseCase>(self, state: &RestState, command: C) -> Result<C::Reply, Error> {
         let actor = self.identity.user().map_or(Actor::Nobody, Actor::User);
-        Call::new(actor, command).from_address(self.client.0)
+        let call = Call::new(actor, command).from_address(self.client.0);
+        state.stack.run_as::<C>(call).await
     }
 
     pub(super) fn identity(self) -> Identity {
@@ -118,9 +119,10 @@ impl User {
         self.0.user
     }
 
-    /// A call in the user's name.
-    pub(super) fn call(self, command: impl Into<Command>) -> Call {
-        Call::new(Actor::User(self.0), command).from_address(self.1.0)
+    /// Runs a command in the user's name.
+    pub(super) async fn run<C: UseCase>(self, state: &RestState, command: C) -> Result<C::Reply, Error> {
+        let call = Call::new(Actor::User(self.0), command).from_address(self.1.0);
+        state.stack.run_as::<C>(call).await
     }
 }
 

@@ -5,8 +5,15 @@
 
 use std::marker::PhantomData;
 
-use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::value::StrDeserializer;
+use serde::de::{
+    Deserialize, DeserializeOwned, Deserializer, IgnoredAny, IntoDeserializer, MapAccess, SeqAccess, Visitor,
+};
 
+use crate::app::conversations::{GroupRole, ListedKind};
+use crate::app::messages::{IdList, TooMany};
+use crate::clock::Timestamp;
+use crate::domain::conversation::{History, Notify, Visibility};
 use crate::domain::rule::Rule;
 use crate::error::{Error, FieldError};
 
@@ -16,8 +23,8 @@ pub(super) enum Field<T> {
     /// Not there, or null.
     #[default]
     Missing,
-    /// Something else.
-    WrongType,
+    /// Something that breaks this rule.
+    Wrong(Rule),
     /// The value.
     Is(T),
 }
@@ -34,45 +41,97 @@ pub(super) trait Value: Sized {
     /// The type, as clients are told.
     const TYPE: &'static str;
 
-    fn from_text(_: &str) -> Option<Self> {
-        None
+    fn wrong_type() -> Field<Self> {
+        Field::Wrong(Rule::Type(Self::TYPE))
     }
 
-    fn from_flag(_: bool) -> Option<Self> {
-        None
+    fn from_text(_: &str) -> Field<Self> {
+        Self::wrong_type()
     }
 
-    fn from_number(_: u64) -> Option<Self> {
-        None
+    fn from_flag(_: bool) -> Field<Self> {
+        Self::wrong_type()
     }
 
-    fn from_object<'de, A: MapAccess<'de>>(mut entries: A) -> Result<Option<Self>, A::Error> {
+    fn from_number(_: u64) -> Field<Self> {
+        Self::wrong_type()
+    }
+
+    fn from_list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Field<Self>, A::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::wrong_type())
+    }
+
+    fn from_object<'de, A: MapAccess<'de>>(mut entries: A) -> Result<Field<Self>, A::Error> {
         while entries.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(None)
+        Ok(Self::wrong_type())
     }
 }
 
 impl Value for String {
     const TYPE: &'static str = "string";
 
-    fn from_text(text: &str) -> Option<String> {
-        Some(text.to_owned())
+    fn from_text(text: &str) -> Text {
+        Field::Is(text.to_owned())
     }
 }
 
 impl Value for bool {
     const TYPE: &'static str = "boolean";
 
-    fn from_flag(flag: bool) -> Option<bool> {
-        Some(flag)
+    fn from_flag(flag: bool) -> Flag {
+        Field::Is(flag)
     }
 }
 
 impl Value for u64 {
     const TYPE: &'static str = "whole number";
 
-    fn from_number(number: u64) -> Option<u64> {
-        Some(number)
+    fn from_number(number: u64) -> Number {
+        Field::Is(number)
+    }
+}
+
+impl<const MAX: usize> Value for IdList<MAX> {
+    const TYPE: &'static str = "list of strings";
+
+    fn from_list<'de, A: SeqAccess<'de>>(mut items: A) -> Result<Field<Self>, A::Error> {
+        let mut list = Field::Is(IdList::default());
+        while let Some(item) = items.next_element::<Text>()? {
+            list = match (list, item) {
+                (Field::Is(mut ids), Text::Is(id)) => match ids.push(id) {
+                    Ok(()) => Field::Is(ids),
+                    Err(TooMany) => Field::Wrong(Rule::Items { max: MAX }),
+                },
+                (Field::Is(_), Text::Missing | Text::Wrong(_)) => Self::wrong_type(),
+                (wrong @ (Field::Missing | Field::Wrong(_)), _) => wrong,
+            };
+        }
+        Ok(list)
+    }
+}
+
+/// What is written as a text, but not as any text: a word out of a few, or a moment.
+pub(super) trait Word: DeserializeOwned {
+    /// What the text stands for, if it stands for something.
+    fn read(text: &str) -> Option<Self> {
+        let text: StrDeserializer<'_, serde::de::value::Error> = text.into_deserializer();
+        Self::deserialize(text).ok()
+    }
+}
+
+impl Word for GroupRole {}
+impl Word for History {}
+impl Word for ListedKind {}
+impl Word for Notify {}
+impl Word for Timestamp {}
+impl Word for Visibility {}
+
+impl<T: Word> Value for T {
+    const TYPE: &'static str = String::TYPE;
+
+    fn from_text(text: &str) -> Field<T> {
+        T::read(text).map_or(Field::Wrong(Rule::Format), Field::Is)
     }
 }
 
@@ -102,27 +161,12 @@ impl Problems {
     pub(super) fn optional<T: Value>(&mut self, field: &'static str, value: Field<T>) -> Option<T> {
         match value {
             Field::Missing => None,
-            Field::WrongType => {
-                self.add(field, Rule::Type(T::TYPE));
+            Field::Wrong(rule) => {
+                self.add(field, rule);
                 None
             }
             Field::Is(value) => Some(value),
         }
-    }
-
-    /// One of a few words, as `read` understands them.
-    pub(super) fn word<T>(
-        &mut self,
-        field: &'static str,
-        text: Text,
-        read: impl FnOnce(&str) -> Option<T>,
-    ) -> Option<T> {
-        let text = self.optional(field, text)?;
-        let word = read(&text);
-        if word.is_none() {
-            self.add(field, Rule::Format);
-        }
-        word
     }
 
     /// The refusal, if anything is wrong.
@@ -154,7 +198,7 @@ impl<'de, T: Value> Visitor<'de> for FieldVisitor<T> {
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Field<T>, E> {
-        Ok(T::from_text(text).map_or(Field::WrongType, Field::Is))
+        Ok(T::from_text(text))
     }
 
     fn visit_unit<E>(self) -> Result<Field<T>, E> {
@@ -162,28 +206,27 @@ impl<'de, T: Value> Visitor<'de> for FieldVisitor<T> {
     }
 
     fn visit_bool<E>(self, flag: bool) -> Result<Field<T>, E> {
-        Ok(T::from_flag(flag).map_or(Field::WrongType, Field::Is))
+        Ok(T::from_flag(flag))
     }
 
     fn visit_i64<E>(self, _: i64) -> Result<Field<T>, E> {
-        Ok(Field::WrongType)
+        Ok(T::wrong_type())
     }
 
     fn visit_u64<E>(self, number: u64) -> Result<Field<T>, E> {
-        Ok(T::from_number(number).map_or(Field::WrongType, Field::Is))
+        Ok(T::from_number(number))
     }
 
     fn visit_f64<E>(self, _: f64) -> Result<Field<T>, E> {
-        Ok(Field::WrongType)
+        Ok(T::wrong_type())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Field<T>, A::Error> {
-        while items.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Field::WrongType)
+    fn visit_seq<A: SeqAccess<'de>>(self, items: A) -> Result<Field<T>, A::Error> {
+        T::from_list(items)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, entries: A) -> Result<Field<T>, A::Error> {
-        Ok(T::from_object(entries)?.map_or(Field::WrongType, Field::Is))
+        T::from_object(entries)
     }
 }
 
@@ -193,24 +236,54 @@ mod tests {
 
     #[test]
     fn e1_whatever_is_no_text_is_told_apart() {
+        let wrong_type = || Text::Wrong(Rule::Type("string"));
         for (json, expected) in [
             ("\"a\"", Text::Is("a".to_owned())),
             ("\"\\u0061\"", Text::Is("a".to_owned())),
             ("null", Text::Missing),
-            ("true", Text::WrongType),
-            ("1", Text::WrongType),
-            ("-1", Text::WrongType),
-            ("1.5", Text::WrongType),
-            ("[\"a\", {\"b\": []}]", Text::WrongType),
-            ("{\"$gt\": \"\"}", Text::WrongType),
+            ("true", wrong_type()),
+            ("1", wrong_type()),
+            ("-1", wrong_type()),
+            ("1.5", wrong_type()),
+            ("[\"a\", {\"b\": []}]", wrong_type()),
+            ("{\"$gt\": \"\"}", wrong_type()),
         ] {
             assert!(serde_json::from_str::<Text>(json).unwrap() == expected, "{json}");
         }
         // E12: depth costs no stack, and what is no JSON at all stays an error.
         let deep = "[".repeat(100_000) + &"]".repeat(100_000);
-        assert!(serde_json::from_str::<Text>(&deep).unwrap() == Text::WrongType);
+        assert!(serde_json::from_str::<Text>(&deep).unwrap() == wrong_type());
         for json in ["\"\\ud800\"", "1e400", "{"] {
             assert!(serde_json::from_str::<Text>(json).is_err(), "{json}");
         }
+    }
+
+    #[test]
+    fn i10_a_list_is_counted_while_it_is_read() {
+        let too_many = Rule::Items { max: 2 };
+        let wrong_type = Rule::Type("list of strings");
+        for (json, expected) in [
+            ("[\"a\", \"b\", \"c\"]", too_many),
+            ("[\"a\", \"b\", \"c\", 1]", too_many),
+            ("[\"a\", 1]", wrong_type),
+            ("[1, \"a\", \"b\", \"c\"]", wrong_type),
+            ("[null]", wrong_type),
+            ("[{\"$gt\": \"\"}]", wrong_type),
+            ("{\"$gt\": \"\"}", wrong_type),
+            ("\"a\"", wrong_type),
+            ("1", wrong_type),
+            ("true", wrong_type),
+        ] {
+            let list = serde_json::from_str::<Field<IdList<2>>>(json).unwrap();
+            assert!(list == Field::Wrong(expected), "{json}");
+        }
+        for json in ["[]", "[\"a\", \"b\"]"] {
+            let ids: IdList<2> = serde_json::from_str(json).unwrap();
+            assert!(
+                serde_json::from_str::<Field<IdList<2>>>(json).unwrap() == Field::Is(ids),
+                "{json}"
+            );
+        }
+        assert!(serde_json::from_str::<Field<IdList<2>>>("null").unwrap() == Field::Missing);
     }
 }

@@ -3,7 +3,7 @@
 //! ```text
 //! request ─▶ pipeline.rs ─▶ router.rs ─▶ routes/* ─── one Call ──▶ stack ─▶ use case
 //!             request_id, cors,            field, page, json:
-//!             auth, client_ip, rate        input read and checked for its shape
+//!             auth, client_ip, rate        path, cursor: input read and checked for its shape
 //!            ◀── error.rs: codes → statuses, nowhere else ◀──────── Error
 //! ```
 //! Routes know shapes, use cases know rules. The document of `openapi.rs` is made from the same types.
@@ -14,18 +14,20 @@ pub mod health;
 pub mod rate;
 
 mod auth;
+mod cursor;
 mod error;
 mod field;
+mod idempotency;
 mod json;
 mod openapi;
 mod page;
+mod path;
 mod pipeline;
 mod request_id;
 mod router;
 mod routes;
 mod schema;
 mod state;
-mod texts;
 
 use std::convert::Infallible;
 use std::future::Future;

@@ -1,19 +1,25 @@
 //! Pages of lists: `limit`, `cursor` and `page` in, `{items, limit, nextCursor, prevCursor, hasMore}` out
 //! (SPEC.md section 1, Pagination).
 
-use serde::Serialize;
-use utoipa::ToSchema;
+use std::convert::Infallible;
 
-use super::field::Problems;
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use serde::Serialize;
+use utoipa::{IntoParams, ToSchema};
+
+use super::field::{Problems, Word};
+use super::state::RestState;
 use crate::domain::limits::{PAGE_ITEMS, PAGE_ITEMS_DEFAULT, PAGE_NUMBER};
 use crate::domain::rule::Rule;
+use crate::error::Error;
 
 /// A query string, decoded once. Names nobody asks for are ignored.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Query(Vec<(String, String)>);
 
 impl Query {
-    pub(super) fn parse(query: Option<&str>) -> Query {
+    fn parse(query: Option<&str>) -> Query {
         let pairs = form_urlencoded::parse(query.unwrap_or_default().as_bytes());
         Query(pairs.into_owned().collect())
     }
@@ -31,6 +37,24 @@ impl Query {
             return None;
         }
         Some(value)
+    }
+
+    /// `limit` and `cursor`, for lists that are asked for by nothing else.
+    pub(super) fn limit_and_cursor(&self) -> Result<(usize, Option<&str>), Error> {
+        let mut problems = Problems::default();
+        let limit = self.limit(&mut problems);
+        let cursor = self.one("cursor", &mut problems);
+        problems.check()?;
+        Ok((limit, cursor))
+    }
+
+    /// A word out of a few, or a moment.
+    pub(super) fn word<T: Word>(&self, name: &'static str, problems: &mut Problems) -> Option<T> {
+        let word = T::read(self.one(name, problems)?);
+        if word.is_none() {
+            problems.add(name, Rule::Format);
+        }
+        word
     }
 
     /// `true`, `false`, or missing, which is false.
@@ -72,6 +96,25 @@ impl Query {
     }
 }
 
+impl FromRequestParts<RestState> for Query {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &RestState) -> Result<Query, Infallible> {
+        Ok(Query::parse(parts.uri.query()))
+    }
+}
+
+/// What every list can be asked for, as the API's document has it.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "names the parameters; `Query` reads them")]
+pub(super) struct PageParams {
+    /// Items of a page, 1 to 100 (50); more is clamped
+    limit: Option<usize>,
+    /// `nextCursor` of the page before
+    cursor: Option<String>,
+}
+
 /// A whole number from 1; too many digits count as very much.
 pub(super) fn positive(text: &str) -> Option<usize> {
     if text.is_empty() || !text.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -95,6 +138,19 @@ pub(super) struct Page<T> {
     pub(super) prev_cursor: Option<String>,
     /// Whether there are items behind this page.
     pub(super) has_more: bool,
+}
+
+impl<T> Page<T> {
+    /// A page of a list that is read forward only, and which goes on where `next_cursor` says.
+    pub(super) fn new(items: Vec<T>, limit: usize, next_cursor: Option<String>) -> Page<T> {
+        Page {
+            items,
+            limit,
+            has_more: next_cursor.is_some(),
+            next_cursor,
+            prev_cursor: None,
+        }
+    }
 }
 
 #[cfg(test)]

@@ -38,18 +38,6 @@ pub enum GroupRole {
     Member,
 }
 
-impl GroupRole {
-    /// The role of this name.
-    pub fn parse(text: &str) -> Option<GroupRole> {
-        match text {
-            "owner" => Some(GroupRole::Owner),
-            "admin" => Some(GroupRole::Admin),
-            "member" => Some(GroupRole::Member),
-            _ => None,
-        }
-    }
-}
-
 impl From<GroupRole> for Role {
     fn from(role: GroupRole) -> Role {
         match role {

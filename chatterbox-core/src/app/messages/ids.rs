@@ -11,13 +11,18 @@ use crate::ids::InvalidId;
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct IdList<const MAX: usize>(Vec<String>);
 
+/// The list is full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany;
+
 impl<const MAX: usize> IdList<MAX> {
-    /// These texts, if they are not too many.
-    pub fn new(texts: Vec<String>) -> Result<IdList<MAX>, Error> {
-        if texts.len() > MAX {
-            return Err(Error::invalid("ids", format!("at most {MAX} ids")));
+    /// Puts a text behind the others, unless there are `MAX` of them.
+    pub fn push(&mut self, text: String) -> Result<(), TooMany> {
+        if self.0.len() >= MAX {
+            return Err(TooMany);
         }
-        Ok(IdList(texts))
+        self.0.push(text);
+        Ok(())
     }
 
     /// Whether there are none.
@@ -60,14 +65,12 @@ impl<'de, const MAX: usize> Visitor<'de> for IdListVisitor<MAX> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<IdList<MAX>, A::Error> {
-        let mut ids = Vec::new();
+        let mut ids = IdList::default();
         while let Some(id) = items.next_element()? {
-            if ids.len() >= MAX {
-                return Err(A::Error::custom(format_args!("at most {MAX} ids")));
-            }
-            ids.push(id);
+            ids.push(id)
+                .map_err(|TooMany| A::Error::custom(format_args!("at most {MAX} ids")))?;
         }
-        Ok(IdList(ids))
+        Ok(ids)
     }
 }
 

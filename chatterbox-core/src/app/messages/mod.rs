@@ -25,7 +25,7 @@ pub use delete::{DeleteMessage, MessageDeleted, Scope};
 pub use edit::{EditMessage, MessageEdited};
 pub use found::{MessageFound, MessagePage};
 pub use history::{ConversationHistory, ConversationPage, GetMessage, Page, Position, RoomHistory};
-pub use ids::IdList;
+pub use ids::{IdList, TooMany};
 pub use react::{AddReaction, ReactionAdded, ReactionRemoved, RemoveReaction};
 pub(super) use read::unread_total;
 pub use read::{MarkRead, ReadMarked};

@@ -4,7 +4,7 @@ mod account;
 mod sessions;
 
 use aws_lc_rs::digest;
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -80,7 +80,7 @@ pub(in crate::http) async fn register(
         display_name,
         user_agent: user_agent(&headers),
     };
-    let registered = state.stack.run_as::<Register>(caller.call(register)).await?;
+    let registered = caller.run(&state, register).await?;
     answer(StatusCode::CREATED, &registered)
 }
 
@@ -133,7 +133,7 @@ pub(in crate::http) async fn login(
         password: password.unwrap_or_default().into(),
         user_agent: user_agent(&headers),
     };
-    let logged_in = state.stack.run_as::<Login>(caller.call(login)).await?;
+    let logged_in = caller.run(&state, login).await?;
     answer(StatusCode::OK, &logged_in)
 }
 
@@ -170,7 +170,7 @@ pub(in crate::http) async fn refresh(
     let refresh = Refresh {
         refresh_token: token.unwrap_or_default().into(),
     };
-    match state.stack.run_as::<Refresh>(caller.call(refresh)).await? {
+    match caller.run(&state, refresh).await? {
         Refreshed::Tokens(tokens) => answer(StatusCode::OK, &tokens),
         Refreshed::Refused => Err(Error::Unauthenticated("the refresh token is not valid").into()),
     }
@@ -191,12 +191,12 @@ pub(in crate::http) async fn refresh(
 pub(in crate::http) async fn logout(
     State(state): State<RestState>,
     caller: Caller,
-    RawQuery(query): RawQuery,
+    query: Query,
     headers: HeaderMap,
     MaybeJson(body): MaybeJson<RefreshBody>,
 ) -> Result<StatusCode, ApiError> {
     let mut problems = Problems::default();
-    let all = Query::parse(query.as_deref()).flag("all", &mut problems);
+    let all = query.flag("all", &mut problems);
     let token = problems.optional("refreshToken", body.unwrap_or_default().refresh_token);
     problems.check()?;
     let refused = match caller.identity() {
@@ -213,7 +213,7 @@ pub(in crate::http) async fn logout(
         refresh_token: token.map(Into::into),
         all,
     };
-    state.stack.run_as::<Logout>(caller.call(logout)).await?;
+    caller.run(&state, logout).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -237,7 +237,7 @@ pub(in crate::http) async fn me(
     user: User,
     headers: HeaderMap,
 ) -> Result<Response, ApiError> {
-    let account = state.stack.run_as::<Me>(user.call(Me {})).await?;
+    let account = user.run(&state, Me {}).await?;
     with_etag(&account, &headers)
 }
 

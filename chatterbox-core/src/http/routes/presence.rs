@@ -1,7 +1,6 @@
 //! `/api/users/…/presence`: S-061.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -13,6 +12,7 @@ use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::Problems;
 use crate::http::json::answer;
 use crate::http::page::Query;
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::UserId;
 
@@ -31,12 +31,12 @@ use crate::ids::UserId;
 pub(in crate::http) async fn one(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<Response, ApiError> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    let id: UserId = id.ok_or(Error::InvalidId("id"))?;
-    let asked = GetPresence { user_ids: vec![id] };
-    let found = state.stack.run_as::<GetPresence>(user.call(asked)).await?;
+    let asked = GetPresence {
+        user_ids: vec![path::id(id)?],
+    };
+    let found = user.run(&state, asked).await?;
     let presence = found.items.first().ok_or(Error::NotFound("user"))?;
     answer(StatusCode::OK, presence)
 }
@@ -55,9 +55,8 @@ pub(in crate::http) async fn one(
 pub(in crate::http) async fn several(
     State(state): State<RestState>,
     user: User,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
     let mut problems = Problems::default();
     let ids = query.one("ids", &mut problems);
     if ids.is_none() {
@@ -76,6 +75,6 @@ pub(in crate::http) async fn several(
         user_ids.push(id);
     }
     let asked = GetPresence { user_ids };
-    let found = state.stack.run_as::<GetPresence>(user.call(asked)).await?;
+    let found = user.run(&state, asked).await?;
     answer(StatusCode::OK, &found)
 }

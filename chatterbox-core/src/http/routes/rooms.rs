@@ -1,7 +1,6 @@
 //! `/api/rooms`: S-074 to S-077.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
@@ -15,7 +14,8 @@ use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Problems, Text};
 use crate::http::json::{Json, answer};
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, PageParams, Query};
+use crate::http::path::{self, Parts};
 use crate::http::schema::{RoomDescriptionText, RoomNameText};
 use crate::http::state::RestState;
 use crate::views::RoomView;
@@ -27,8 +27,7 @@ const LIST: &str = "rooms";
 #[utoipa::path(
     get, path = "/api/rooms", tag = "rooms",
     params(
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        PageParams,
         ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
@@ -41,9 +40,8 @@ const LIST: &str = "rooms";
 pub(in crate::http) async fn list(
     State(state): State<RestState>,
     user: User,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
     let page = query.page(&mut problems);
@@ -52,7 +50,7 @@ pub(in crate::http) async fn list(
         problems.add("page", Rule::Ambiguous);
     }
     problems.check()?;
-    let mut after = cursor.map(|cursor| open(&state, cursor)).transpose()?;
+    let mut after = state.open(LIST, cursor)?;
     // Page numbers are for older clients, and few: what lies before is read over.
     for _ in 1..page.unwrap_or(1) {
         let skipped = read(&state, user, after, limit).await?;
@@ -76,31 +74,17 @@ async fn read(
     limit: usize,
 ) -> Result<RoomList, Error> {
     let list = ListRooms { after, limit };
-    state.stack.run_as::<ListRooms>(user.call(list)).await
+    user.run(state, list).await
 }
 
 fn last(rooms: &RoomList) -> Option<RoomName> {
     rooms.items.last().and_then(|room| RoomName::look_up(&room.name))
 }
 
-fn open(state: &RestState, cursor: &str) -> Result<RoomName, Error> {
-    let position = state
-        .cursors
-        .open(LIST, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let name = std::str::from_utf8(&position).ok().and_then(RoomName::look_up);
-    name.ok_or(Error::InvalidCursor)
-}
-
 fn to_page(state: &RestState, rooms: RoomList, limit: usize) -> Page<RoomView> {
     let next = last(&rooms).filter(|_| rooms.has_more);
-    Page {
-        limit,
-        next_cursor: next.map(|name| state.cursors.seal(LIST, name.as_str().as_bytes())),
-        prev_cursor: None,
-        has_more: rooms.has_more,
-        items: rooms.items,
-    }
+    let next = next.map(|name| state.seal(LIST, &name));
+    Page::new(rooms.items, limit, next)
 }
 
 /// A new room.
@@ -142,7 +126,7 @@ pub(in crate::http) async fn create(
         name: name.unwrap_or_default(),
         description,
     };
-    let created = state.stack.run_as::<CreateRoom>(user.call(create)).await?;
+    let created = user.run(&state, create).await?;
     answer(StatusCode::CREATED, &created)
 }
 
@@ -160,10 +144,10 @@ pub(in crate::http) async fn create(
 pub(in crate::http) async fn one(
     State(state): State<RestState>,
     user: User,
-    name: Result<Path<String>, PathRejection>,
+    name: Parts<String>,
 ) -> Result<Response, ApiError> {
-    let name = decoded(name)?;
-    let room = state.stack.run_as::<GetRoom>(user.call(GetRoom { name })).await?;
+    let name = path::room(name)?;
+    let room = user.run(&state, GetRoom { name }).await?;
     answer(StatusCode::OK, &room)
 }
 
@@ -182,17 +166,9 @@ pub(in crate::http) async fn one(
 pub(in crate::http) async fn close(
     State(state): State<RestState>,
     user: User,
-    name: Result<Path<String>, PathRejection>,
+    name: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let name = decoded(name)?;
-    state
-        .stack
-        .run_as::<ArchiveRoom>(user.call(ArchiveRoom { name }))
-        .await?;
+    let name = path::room(name)?;
+    user.run(&state, ArchiveRoom { name }).await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// The name in the path, decoded once; what does not decode names no room.
-pub(super) fn decoded(name: Result<Path<String>, PathRejection>) -> Result<String, Error> {
-    name.map(|Path(name)| name).map_err(|_| Error::NotFound("room"))
 }

@@ -3,8 +3,7 @@
 mod blocks;
 mod search;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -12,10 +11,10 @@ pub(in crate::http) use blocks::{__path_block, __path_blocked, __path_unblock, b
 pub(in crate::http) use search::{__path_search, search};
 
 use crate::app::accounts::GetUser;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::json::answer;
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::UserId;
 use crate::views::PublicUser;
@@ -35,15 +34,9 @@ use crate::views::PublicUser;
 pub(in crate::http) async fn user(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<Response, ApiError> {
-    let id = user_id(id)?;
-    let profile = state.stack.run_as::<GetUser>(user.call(GetUser { id })).await?;
+    let id = path::id(id)?;
+    let profile = user.run(&state, GetUser { id }).await?;
     answer(StatusCode::OK, &profile)
-}
-
-/// The id in the path; what does not decode is none.
-fn user_id(id: Result<Path<String>, PathRejection>) -> Result<UserId, Error> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    id.ok_or(Error::InvalidId("id"))
 }

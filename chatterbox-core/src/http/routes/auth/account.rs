@@ -50,8 +50,8 @@ pub(in crate::http) struct SettingsBody {
 impl Value for SettingsBody {
     const TYPE: &'static str = "object";
 
-    fn from_object<'de, A: MapAccess<'de>>(entries: A) -> Result<Option<SettingsBody>, A::Error> {
-        SettingsBody::deserialize(MapAccessDeserializer::new(entries)).map(Some)
+    fn from_object<'de, A: MapAccess<'de>>(entries: A) -> Result<Field<SettingsBody>, A::Error> {
+        SettingsBody::deserialize(MapAccessDeserializer::new(entries)).map(Field::Is)
     }
 }
 
@@ -84,7 +84,7 @@ pub(in crate::http) async fn update(
         allow_email_search: problems.optional("settings.allowEmailSearch", settings.allow_email_search),
     };
     problems.check()?;
-    let updated = state.stack.run_as::<UpdateProfile>(user.call(update)).await?;
+    let updated = user.run(&state, update).await?;
     with_etag(&updated.0, &HeaderMap::new())
 }
 
@@ -129,6 +129,6 @@ pub(in crate::http) async fn change_password(
         current_password: current.unwrap_or_default().into(),
         new_password: new.unwrap_or_default().into(),
     };
-    state.stack.run_as::<ChangePassword>(user.call(change)).await?;
+    user.run(&state, change).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,13 +1,12 @@
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
 use crate::app::accounts::{EndMySessions, MySessions, OwnSessions};
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::json::answer;
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::SessionId;
 
@@ -24,7 +23,7 @@ pub(in crate::http) async fn sessions(
     State(state): State<RestState>,
     user: User,
 ) -> Result<Response, ApiError> {
-    let sessions = state.stack.run_as::<MySessions>(user.call(MySessions {})).await?;
+    let sessions = user.run(&state, MySessions {}).await?;
     answer(StatusCode::OK, &sessions)
 }
 
@@ -42,7 +41,7 @@ pub(in crate::http) async fn end_others(
     user: User,
 ) -> Result<StatusCode, ApiError> {
     let others = EndMySessions { session: None };
-    state.stack.run_as::<EndMySessions>(user.call(others)).await?;
+    user.run(&state, others).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -62,11 +61,12 @@ pub(in crate::http) async fn end_others(
 pub(in crate::http) async fn end(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    let id: SessionId = id.ok_or(Error::InvalidId("id"))?;
-    let one = EndMySessions { session: Some(id) };
-    state.stack.run_as::<EndMySessions>(user.call(one)).await?;
+    let session = path::id(id)?;
+    let one = EndMySessions {
+        session: Some(session),
+    };
+    user.run(&state, one).await?;
     Ok(StatusCode::NO_CONTENT)
 }

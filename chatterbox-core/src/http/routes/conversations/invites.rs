@@ -1,19 +1,17 @@
 //! Tokens that let their bearers join a private group: S-071.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::in_path;
 use crate::app::conversations::{CreateInvite, InviteCreated, InviteFound, LookAtInvite, RevokeInvites};
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Number, Problems};
 use crate::http::json::{MaybeJson, answer};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::ConversationId;
 
@@ -46,10 +44,10 @@ pub(in crate::http) struct InviteBody {
 pub(in crate::http) async fn create_invite(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     MaybeJson(body): MaybeJson<InviteBody>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let expires_in = problems.optional("expiresIn", body.unwrap_or_default().expires_in);
     problems.check()?;
@@ -57,7 +55,7 @@ pub(in crate::http) async fn create_invite(
         conversation_id,
         expires_in,
     };
-    let created = state.stack.run_as::<CreateInvite>(user.call(create)).await?;
+    let created = user.run(&state, create).await?;
     answer(StatusCode::CREATED, &created)
 }
 
@@ -77,11 +75,11 @@ pub(in crate::http) async fn create_invite(
 pub(in crate::http) async fn revoke_invites(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let revoke = RevokeInvites { conversation_id };
-    state.stack.run_as::<RevokeInvites>(user.call(revoke)).await?;
+    user.run(&state, revoke).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -100,12 +98,11 @@ pub(in crate::http) async fn revoke_invites(
 pub(in crate::http) async fn look_at_invite(
     State(state): State<RestState>,
     user: User,
-    token: Result<Path<String>, PathRejection>,
+    token: Parts<String>,
 ) -> Result<Response, ApiError> {
-    let token = token
-        .map(|Path(token)| token)
-        .map_err(|_| Error::NotFound("invite"))?;
-    let look = LookAtInvite { token };
-    let found = state.stack.run_as::<LookAtInvite>(user.call(look)).await?;
+    let look = LookAtInvite {
+        token: path::invite(token)?,
+    };
+    let found = user.run(&state, look).await?;
     answer(StatusCode::OK, &found)
 }

@@ -1,13 +1,11 @@
 //! Who is in a conversation, as what: S-065, S-067 to S-069, S-071, S-072.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{in_path, two_in_path};
 use crate::app::access::conversation_id as id_of;
 use crate::app::conversations::{
     AddMembers, BanMember, GroupRole, JoinConversation, LeaveConversation, ListMembers, MembersAdded,
@@ -19,11 +17,11 @@ use crate::domain::rule::Rule;
 use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Problems, Text};
+use crate::http::field::{Field, Problems, Text};
 use crate::http::json::{Json, MaybeJson, answer};
 use crate::http::page::{Page, Query};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
-use crate::http::texts::Texts;
 use crate::ids::{ConversationId, UserId};
 use crate::views::{ConversationView, Participant, ParticipantView};
 
@@ -46,47 +44,28 @@ use crate::views::{ConversationView, Participant, ParticipantView};
 pub(in crate::http) async fn list(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
-    RawQuery(query): RawQuery,
+    id: Parts<String>,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
-    let id = id_of(&conversation_id)?;
-    let query = Query::parse(query.as_deref());
-    let mut problems = Problems::default();
-    let limit = query.limit(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
-    problems.check()?;
-    let after = cursor.map(|cursor| open(&state, id, cursor)).transpose()?;
+    let conversation_id = path::conversation(id)?;
+    let list = list_of(id_of(&conversation_id)?);
+    let (limit, cursor) = query.limit_and_cursor()?;
+    let after = state.open(&list, cursor)?;
     let members = ListMembers {
         conversation_id,
         after,
         limit,
     };
-    let found = state.stack.run_as::<ListMembers>(user.call(members)).await?;
+    let found = user.run(&state, members).await?;
     let last = found.items.last().filter(|_| found.has_more);
-    let page = Page {
-        limit,
-        next_cursor: last.map(|last| seal(&state, id, last.user.id)),
-        prev_cursor: None,
-        has_more: found.has_more,
-        items: found.items.iter().map(Participant::view).collect(),
-    };
-    answer(StatusCode::OK, &page)
+    let next = last.map(|last| state.seal(&list, &last.user.id));
+    let items = found.items.iter().map(Participant::view).collect();
+    answer(StatusCode::OK, &Page::new(items, limit, next))
 }
 
-/// The cursor behind a member.
-pub(super) fn seal(state: &RestState, id: ConversationId, last: UserId) -> String {
-    state.cursors.seal(&format!("participants {id}"), last.as_bytes())
-}
-
-fn open(state: &RestState, id: ConversationId, cursor: &str) -> Result<UserId, Error> {
-    let list = format!("participants {id}");
-    let position = state
-        .cursors
-        .open(&list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let bytes = position.try_into().map_err(|_| Error::InvalidCursor)?;
-    Ok(UserId::from_bytes(bytes))
+/// The list of a conversation's members.
+pub(super) fn list_of(id: ConversationId) -> String {
+    format!("participants {id}")
 }
 
 /// One user or some.
@@ -100,7 +79,7 @@ pub(in crate::http) struct AddBody {
     /// or 1 to 255.
     #[serde(default)]
     #[schema(value_type = Option<Vec<UserId>>)]
-    user_ids: Texts<IDS_PER_CALL_MAX>,
+    user_ids: Field<IdList<IDS_PER_CALL_MAX>>,
 }
 
 /// Make users members of a group (S-067). Who is one already stays as they are. With `userId` a user who can't be added
@@ -123,20 +102,20 @@ pub(in crate::http) struct AddBody {
 pub(in crate::http) async fn add(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     Json(body): Json<AddBody>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let user_id = problems.optional("userId", body.user_id);
-    let user_ids = body.user_ids.optional("userIds", &mut problems);
+    let user_ids = problems.optional("userIds", body.user_ids);
     problems.check()?;
     let add = AddMembers {
         conversation_id,
         user_id,
-        user_ids: user_ids.map(IdList::new).transpose()?,
+        user_ids,
     };
-    let added = state.stack.run_as::<AddMembers>(user.call(add)).await?;
+    let added = user.run(&state, add).await?;
     answer(StatusCode::OK, &added)
 }
 
@@ -160,14 +139,14 @@ pub(in crate::http) async fn add(
 pub(in crate::http) async fn remove(
     State(state): State<RestState>,
     user: User,
-    ids: Result<Path<(String, String)>, PathRejection>,
+    ids: Parts<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let (conversation_id, user_id) = two_in_path(ids)?;
+    let (conversation_id, user_id) = path::member(ids)?;
     let remove = RemoveMember {
         conversation_id,
         user_id,
     };
-    state.stack.run_as::<RemoveMember>(user.call(remove)).await?;
+    user.run(&state, remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -177,7 +156,7 @@ pub(in crate::http) struct RoleBody {
     /// From now on.
     #[serde(default)]
     #[schema(value_type = GroupRole, required)]
-    role: Text,
+    role: Field<GroupRole>,
 }
 
 /// Give a member of a group another role (S-069). `owner` hands the group over: the owner until then stays as admin.
@@ -201,22 +180,19 @@ pub(in crate::http) struct RoleBody {
 pub(in crate::http) async fn set_role(
     State(state): State<RestState>,
     user: User,
-    ids: Result<Path<(String, String)>, PathRejection>,
+    ids: Parts<(String, String)>,
     Json(body): Json<RoleBody>,
 ) -> Result<Response, ApiError> {
-    let (conversation_id, user_id) = two_in_path(ids)?;
+    let (conversation_id, user_id) = path::member(ids)?;
     let mut problems = Problems::default();
-    if matches!(body.role, Text::Missing) {
-        problems.add("role", Rule::Required);
-    }
-    let role = problems.word("role", body.role, GroupRole::parse);
+    let role = problems.required("role", body.role);
     problems.check()?;
     let set = SetRole {
         conversation_id,
         user_id,
         role: role.ok_or_else(|| Error::invalid("role", Rule::Required.to_string()))?,
     };
-    let set = state.stack.run_as::<SetRole>(user.call(set)).await?;
+    let set = user.run(&state, set).await?;
     answer(StatusCode::OK, &set)
 }
 
@@ -250,10 +226,10 @@ pub(in crate::http) struct JoinBody {
 pub(in crate::http) async fn join(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     MaybeJson(body): MaybeJson<JoinBody>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let invite_token = problems.optional("inviteToken", body.unwrap_or_default().invite_token);
     problems.check()?;
@@ -261,7 +237,7 @@ pub(in crate::http) async fn join(
         conversation_id,
         invite_token,
     };
-    let joined = state.stack.run_as::<JoinConversation>(user.call(join)).await?;
+    let joined = user.run(&state, join).await?;
     answer(StatusCode::OK, &joined)
 }
 
@@ -281,11 +257,11 @@ pub(in crate::http) async fn join(
 pub(in crate::http) async fn leave(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let leave = LeaveConversation { conversation_id };
-    state.stack.run_as::<LeaveConversation>(user.call(leave)).await?;
+    user.run(&state, leave).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -310,14 +286,14 @@ pub(in crate::http) async fn leave(
 pub(in crate::http) async fn ban(
     State(state): State<RestState>,
     user: User,
-    ids: Result<Path<(String, String)>, PathRejection>,
+    ids: Parts<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let (conversation_id, user_id) = two_in_path(ids)?;
+    let (conversation_id, user_id) = path::member(ids)?;
     let ban = BanMember {
         conversation_id,
         user_id,
     };
-    state.stack.run_as::<BanMember>(user.call(ban)).await?;
+    user.run(&state, ban).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -341,13 +317,13 @@ pub(in crate::http) async fn ban(
 pub(in crate::http) async fn unban(
     State(state): State<RestState>,
     user: User,
-    ids: Result<Path<(String, String)>, PathRejection>,
+    ids: Parts<(String, String)>,
 ) -> Result<StatusCode, ApiError> {
-    let (conversation_id, user_id) = two_in_path(ids)?;
+    let (conversation_id, user_id) = path::member(ids)?;
     let unban = UnbanMember {
         conversation_id,
         user_id,
     };
-    state.stack.run_as::<UnbanMember>(user.call(unban)).await?;
+    user.run(&state, unban).await?;
     Ok(StatusCode::NO_CONTENT)
 }

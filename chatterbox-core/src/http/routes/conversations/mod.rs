@@ -5,8 +5,7 @@ mod members;
 mod own;
 mod settings;
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::header::ETAG;
 use http::{HeaderMap, HeaderValue, StatusCode};
@@ -29,21 +28,20 @@ use crate::app::conversations::{
     settings_version,
 };
 use crate::app::messages::IdList;
-use crate::clock::Timestamp;
 use crate::domain::conversation::{Conversation, History, Visibility};
 use crate::domain::limits::IDS_PER_CALL_MAX;
 use crate::domain::rule::Rule;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Problems, Text};
+use crate::http::field::{Field, Problems, Text};
+use crate::http::idempotency::idempotency_key;
 use crate::http::json::{Json, answer};
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, PageParams, Query};
+use crate::http::path::{self, Parts};
 use crate::http::schema::{RoomDescriptionText, TitleText};
 use crate::http::state::RestState;
-use crate::http::texts::Texts;
 use crate::ids::{ConversationId, UserId};
-use crate::views::ConversationView;
+use crate::views::{ConversationItem, ConversationView};
 
 /// The caller's conversations, those where something happened last first (S-062). Conversations that move while pages
 /// are read are told by their events; all others are listed once.
@@ -52,8 +50,7 @@ use crate::views::ConversationView;
     params(
         ("type" = Option<String>, Query, description = "`direct`, `group` or `room`; all if missing"),
         ("hidden" = Option<bool>, Query, description = "Those that were hidden, instead of the others"),
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        PageParams,
         ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
@@ -66,28 +63,20 @@ use crate::views::ConversationView;
 pub(in crate::http) async fn list(
     State(state): State<RestState>,
     user: User,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
     let page = query.page(&mut problems);
     let hidden = query.flag("hidden", &mut problems);
     let cursor = query.one("cursor", &mut problems);
-    let kind = query.one("type", &mut problems);
-    let kind = kind.and_then(|text| {
-        let kind = kind_named(text);
-        if kind.is_none() {
-            problems.add("type", Rule::Format);
-        }
-        kind
-    });
+    let kind: Option<ListedKind> = query.word("type", &mut problems);
     if page.is_some() && cursor.is_some() {
         problems.add("page", Rule::Ambiguous);
     }
     problems.check()?;
     let list = format!("conversations {} {kind:?} {hidden}", user.id());
-    let after = cursor.map(|cursor| open(&state, &list, cursor)).transpose()?;
+    let after = state.open(&list, cursor)?;
     let command = ListConversations {
         kind,
         hidden,
@@ -95,50 +84,11 @@ pub(in crate::http) async fn list(
         skip: (page.unwrap_or(1) - 1) * limit,
         limit,
     };
-    let found = state
-        .stack
-        .run_as::<ListConversations>(user.call(command))
-        .await?;
+    let found = user.run(&state, command).await?;
     let last = found.items.last().filter(|_| found.has_more);
-    let page = Page {
-        limit,
-        next_cursor: last.map(|item| seal(&state, &list, ListPosition::of(item))),
-        prev_cursor: None,
-        has_more: found.has_more,
-        items: found
-            .items
-            .iter()
-            .map(crate::views::ConversationItem::view)
-            .collect(),
-    };
-    answer(StatusCode::OK, &page)
-}
-
-fn kind_named(text: &str) -> Option<ListedKind> {
-    match text {
-        "direct" => Some(ListedKind::Direct),
-        "group" => Some(ListedKind::Group),
-        "room" => Some(ListedKind::Room),
-        _ => None,
-    }
-}
-
-fn seal(state: &RestState, list: &str, position: ListPosition) -> String {
-    let mut bytes = position.at.as_millis().to_be_bytes().to_vec();
-    bytes.extend(position.id.as_bytes());
-    state.cursors.seal(list, &bytes)
-}
-
-fn open(state: &RestState, list: &str, cursor: &str) -> Result<ListPosition, Error> {
-    let bytes = state
-        .cursors
-        .open(list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let (at, id) = bytes.split_first_chunk::<8>().ok_or(Error::InvalidCursor)?;
-    Ok(ListPosition {
-        at: Timestamp::from_millis(i64::from_be_bytes(*at)),
-        id: ConversationId::from_bytes(id.try_into().map_err(|_| Error::InvalidCursor)?),
-    })
+    let next = last.map(|item| state.seal(&list, &ListPosition::of(item)));
+    let items = found.items.iter().map(ConversationItem::view).collect();
+    answer(StatusCode::OK, &Page::new(items, limit, next))
 }
 
 /// With whom.
@@ -177,7 +127,7 @@ pub(in crate::http) async fn direct(
     let open = OpenDirect {
         user_id: user_id.unwrap_or_default(),
     };
-    let opened = state.stack.run_as::<OpenDirect>(user.call(open)).await?;
+    let opened = user.run(&state, open).await?;
     let status = if opened.created {
         StatusCode::CREATED
     } else {
@@ -197,7 +147,7 @@ pub(in crate::http) struct GroupBody {
     /// The other first members, at most 1000 ids. Who is named twice, or is the caller, is no matter.
     #[serde(default)]
     #[schema(value_type = Option<Vec<UserId>>)]
-    participant_ids: Texts<IDS_PER_CALL_MAX>,
+    participant_ids: Field<IdList<IDS_PER_CALL_MAX>>,
     /// What it is about.
     #[serde(default)]
     #[schema(value_type = Option<RoomDescriptionText>)]
@@ -205,11 +155,11 @@ pub(in crate::http) struct GroupBody {
     /// Who may join by themselves: `private` if missing.
     #[serde(default)]
     #[schema(value_type = Option<Visibility>)]
-    visibility: Text,
+    visibility: Field<Visibility>,
     /// What later members see of the time before them: `all` if missing.
     #[serde(default)]
     #[schema(value_type = Option<History>)]
-    history: Text,
+    history: Field<History>,
 }
 
 /// The group, and who is not in it.
@@ -245,21 +195,21 @@ pub(in crate::http) async fn group(
 ) -> Result<Response, ApiError> {
     let mut problems = Problems::default();
     let name = problems.required("name", body.name);
-    let participant_ids = body.participant_ids.optional("participantIds", &mut problems);
+    let participant_ids = problems.optional("participantIds", body.participant_ids);
     let description = problems.optional("description", body.description);
-    let visibility = problems.word("visibility", body.visibility, visibility_named);
-    let history = problems.word("history", body.history, history_named);
+    let visibility = problems.optional("visibility", body.visibility);
+    let history = problems.optional("history", body.history);
     let idempotency_key = idempotency_key(&headers, &mut problems);
     problems.check()?;
     let create = CreateGroup {
         name: name.unwrap_or_default(),
-        participant_ids: IdList::new(participant_ids.unwrap_or_default())?,
+        participant_ids: participant_ids.unwrap_or_default(),
         description,
         visibility: visibility.unwrap_or_default(),
         history: history.unwrap_or_default(),
         idempotency_key,
     };
-    let created = state.stack.run_as::<CreateGroup>(user.call(create)).await?;
+    let created = user.run(&state, create).await?;
     let view = GroupView {
         conversation: created.conversation.view(),
         not_added: &created.not_added,
@@ -270,16 +220,6 @@ pub(in crate::http) async fn group(
         StatusCode::OK
     };
     answer(status, &view)
-}
-
-/// The header of that name; what it may hold is the use case's affair.
-fn idempotency_key(headers: &HeaderMap, problems: &mut Problems) -> Option<String> {
-    let key = headers.get("idempotency-key")?;
-    let text = key.to_str().ok().map(str::to_owned);
-    if text.is_none() {
-        problems.add("Idempotency-Key", Rule::Characters);
-    }
-    text
 }
 
 /// One conversation.
@@ -308,51 +248,25 @@ pub(in crate::http) struct OneConversation<'a> {
 pub(in crate::http) async fn one(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let get = GetConversation { conversation_id };
-    let found = state.stack.run_as::<GetConversation>(user.call(get)).await?;
+    let found = user.run(&state, get).await?;
     let id = found.conversation.conversation.id;
     let view = OneConversation {
         conversation: found.conversation.view(),
-        next_participants_cursor: found.more_behind.map(|last| members::seal(&state, id, last)),
+        next_participants_cursor: found
+            .more_behind
+            .map(|last| state.seal(&members::list_of(id), &last)),
     };
     let mut response = answer(StatusCode::OK, &view)?;
     write_etag(&mut response, &found.conversation.conversation);
     Ok(response)
 }
 
-/// The id in a path; what does not decode is none.
-fn in_path(id: Result<Path<String>, PathRejection>) -> Result<String, Error> {
-    id.map(|Path(id)| id)
-        .map_err(|_| Error::InvalidId("conversationId"))
-}
-
-/// Both ids in a path.
-fn two_in_path(ids: Result<Path<(String, String)>, PathRejection>) -> Result<(String, String), Error> {
-    ids.map(|Path(ids)| ids)
-        .map_err(|_| Error::InvalidId("conversationId"))
-}
-
 fn write_etag(response: &mut Response, conversation: &Conversation) {
     let etag = format!("\"{}\"", settings_version(conversation));
     let etag = HeaderValue::try_from(etag).expect("hex digits in quotes are a header value");
     response.headers_mut().insert(ETAG, etag);
-}
-
-fn visibility_named(text: &str) -> Option<Visibility> {
-    match text {
-        "private" => Some(Visibility::Private),
-        "public" => Some(Visibility::Public),
-        _ => None,
-    }
-}
-
-fn history_named(text: &str) -> Option<History> {
-    match text {
-        "all" => Some(History::All),
-        "since-join" => Some(History::SinceJoin),
-        _ => None,
-    }
 }

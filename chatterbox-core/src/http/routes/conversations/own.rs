@@ -1,22 +1,19 @@
 //! What a member sets for themselves: S-063, S-122.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::in_path;
 use crate::app::conversations::{SetHidden, SetNotifications};
 use crate::clock::Timestamp;
 use crate::domain::conversation::Notify;
-use crate::domain::rule::Rule;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Flag, Problems, Text};
+use crate::http::field::{Field, Flag, Problems};
 use crate::http::json::{Json, MaybeJson, answer};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::ConversationId;
 use crate::views::Notifications;
@@ -46,10 +43,10 @@ pub(in crate::http) struct HiddenBody {
 pub(in crate::http) async fn set_hidden(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     MaybeJson(body): MaybeJson<HiddenBody>,
 ) -> Result<StatusCode, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let hidden = problems.optional("hidden", body.unwrap_or_default().hidden);
     problems.check()?;
@@ -57,7 +54,7 @@ pub(in crate::http) async fn set_hidden(
         conversation_id,
         hidden: hidden.unwrap_or(true),
     };
-    state.stack.run_as::<SetHidden>(user.call(set)).await?;
+    user.run(&state, set).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -68,11 +65,11 @@ pub(in crate::http) struct NotificationsBody {
     /// All, those that mention the caller, or none.
     #[serde(default)]
     #[schema(value_type = Notify, required)]
-    level: Text,
+    level: Field<Notify>,
     /// None before this moment.
     #[serde(default)]
     #[schema(value_type = Option<Timestamp>)]
-    mute_until: Text,
+    mute_until: Field<Timestamp>,
 }
 
 /// Set which messages of a conversation notify (S-122).
@@ -90,38 +87,19 @@ pub(in crate::http) struct NotificationsBody {
 pub(in crate::http) async fn set_notifications(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     Json(body): Json<NotificationsBody>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
-    if matches!(body.level, Text::Missing) {
-        problems.add("level", Rule::Required);
-    }
-    let level = problems.word("level", body.level, level_named);
-    let mute_until = problems.word("muteUntil", body.mute_until, moment);
+    let level = problems.required("level", body.level);
+    let mute_until = problems.optional("muteUntil", body.mute_until);
     problems.check()?;
     let set = SetNotifications {
         conversation_id,
-        level: level.ok_or_else(|| Error::invalid("level", Rule::Required.to_string()))?,
+        level: level.unwrap_or_default(),
         mute_until,
     };
-    let saved = state.stack.run_as::<SetNotifications>(user.call(set)).await?;
+    let saved = user.run(&state, set).await?;
     answer(StatusCode::OK, &saved.notifications)
-}
-
-fn level_named(text: &str) -> Option<Notify> {
-    match text {
-        "all" => Some(Notify::All),
-        "mentions" => Some(Notify::Mentions),
-        "none" => Some(Notify::None),
-        _ => None,
-    }
-}
-
-fn moment(text: &str) -> Option<Timestamp> {
-    use serde::de::IntoDeserializer;
-    use serde::de::value::{Error, StrDeserializer};
-    let text: StrDeserializer<'_, Error> = text.into_deserializer();
-    Timestamp::deserialize(text).ok()
 }

@@ -1,21 +1,21 @@
 //! What a conversation is called and who may come: S-066, S-137.
 
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::header::IF_MATCH;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{history_named, in_path, visibility_named, write_etag};
+use super::write_etag;
 use crate::app::conversations::{CloseConversation, UpdateConversation};
 use crate::domain::conversation::{History, Visibility};
 use crate::domain::rule::Rule;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Problems, Text};
+use crate::http::field::{Field, Problems, Text};
 use crate::http::json::{Json, answer};
+use crate::http::path::{self, Parts};
 use crate::http::schema::{RoomDescriptionText, TitleText};
 use crate::http::state::RestState;
 use crate::ids::ConversationId;
@@ -35,11 +35,11 @@ pub(in crate::http) struct UpdateBody {
     /// Who may join a group by themselves.
     #[serde(default)]
     #[schema(value_type = Option<Visibility>)]
-    visibility: Text,
+    visibility: Field<Visibility>,
     /// What later members of a group see of the time before them.
     #[serde(default)]
     #[schema(value_type = Option<History>)]
-    history: Text,
+    history: Field<History>,
 }
 
 /// Change the settings of a group or room (S-066). With `If-Match` only if they are as the caller has seen them.
@@ -64,25 +64,22 @@ pub(in crate::http) struct UpdateBody {
 pub(in crate::http) async fn update(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
     headers: HeaderMap,
     Json(body): Json<UpdateBody>,
 ) -> Result<Response, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let update = UpdateConversation {
         conversation_id,
         name: problems.optional("name", body.name),
         description: problems.optional("description", body.description),
-        visibility: problems.word("visibility", body.visibility, visibility_named),
-        history: problems.word("history", body.history, history_named),
+        visibility: problems.optional("visibility", body.visibility),
+        history: problems.optional("history", body.history),
         if_version: if_match(&headers, &mut problems),
     };
     problems.check()?;
-    let saved = state
-        .stack
-        .run_as::<UpdateConversation>(user.call(update))
-        .await?;
+    let saved = user.run(&state, update).await?;
     let mut response = answer(StatusCode::OK, &saved)?;
     write_etag(&mut response, &saved.conversation);
     Ok(response)
@@ -117,10 +114,10 @@ fn if_match(headers: &HeaderMap, problems: &mut Problems) -> Option<String> {
 pub(in crate::http) async fn close(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let conversation_id = in_path(id)?;
+    let conversation_id = path::conversation(id)?;
     let close = CloseConversation { conversation_id };
-    state.stack.run_as::<CloseConversation>(user.call(close)).await?;
+    user.run(&state, close).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,21 +1,22 @@
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
-use super::Parts;
+use crate::app::access::conversation_id as id_of;
 use crate::app::messages::{ConversationHistory, MessagePage, Page, Position, RoomHistory};
 use crate::domain::conversation::RoomName;
 use crate::domain::entry::Seq;
 use crate::domain::rule::Rule;
 use crate::error::Error;
 use crate::http::auth::User;
+use crate::http::cursor;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::Problems;
 use crate::http::json::answer;
 use crate::http::page::Query;
-use crate::http::routes::rooms;
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::ConversationId;
 use crate::views::MessageView;
@@ -40,6 +41,25 @@ pub(in crate::http) struct History<'a> {
     has_more_after: bool,
 }
 
+/// Which page of a history.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "names the parameters; `Query` reads them")]
+struct HistoryParams {
+    /// Items of a page, 1 to 100 (50); more is clamped
+    limit: Option<usize>,
+    /// Those below this seq or message id
+    before: Option<String>,
+    /// Those above this seq or message id; 0 is the beginning
+    after: Option<String>,
+    /// Those on both sides of this seq or message id
+    around: Option<String>,
+    /// `nextCursor` or `prevCursor` of another page
+    cursor: Option<String>,
+    /// For older clients, 1 to 20, from the newest
+    page: Option<usize>,
+}
+
 /// Which way a page is read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Direction {
@@ -53,12 +73,7 @@ enum Direction {
     get, path = "/api/rooms/{name}/messages", tag = "messages",
     params(
         ("name" = String, Path, description = "The room's name, in any case"),
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("before" = Option<String>, Query, description = "Those below this seq or message id"),
-        ("after" = Option<String>, Query, description = "Those above this seq or message id; 0 is the beginning"),
-        ("around" = Option<String>, Query, description = "Those on both sides of this seq or message id"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` or `prevCursor` of another page"),
-        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, from the newest"),
+        HistoryParams,
     ),
     responses(
         (status = 200, description = "A page", body = History<'_>),
@@ -72,10 +87,10 @@ pub(in crate::http) async fn of_room(
     State(state): State<RestState>,
     user: User,
     name: Parts<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let source = Source::Room(rooms::decoded(name)?);
-    page_of(&state, user, &source, query.as_deref()).await
+    let source = Source::Room(path::room(name)?);
+    page_of(&state, user, &source, &query).await
 }
 
 /// A conversation's messages (S-070): the newest page, or the one that one of `before`, `after`, `around`, `cursor` and
@@ -84,12 +99,7 @@ pub(in crate::http) async fn of_room(
     get, path = "/api/conversations/{id}/messages", tag = "messages",
     params(
         ("id" = ConversationId, Path, description = "Which conversation"),
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("before" = Option<String>, Query, description = "Those below this seq or message id"),
-        ("after" = Option<String>, Query, description = "Those above this seq or message id; 0 is the beginning"),
-        ("around" = Option<String>, Query, description = "Those on both sides of this seq or message id"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` or `prevCursor` of another page"),
-        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, from the newest"),
+        HistoryParams,
     ),
     responses(
         (status = 200, description = "A page", body = History<'_>),
@@ -103,11 +113,10 @@ pub(in crate::http) async fn of_conversation(
     State(state): State<RestState>,
     user: User,
     id: Parts<String>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let id = id.ok().and_then(|Path(id)| id.parse().ok());
-    let source = Source::Conversation(id.ok_or(Error::InvalidId("conversationId"))?);
-    page_of(&state, user, &source, query.as_deref()).await
+    let source = Source::Conversation(id_of(&path::conversation(id)?)?);
+    page_of(&state, user, &source, &query).await
 }
 
 /// Whose messages are read.
@@ -142,7 +151,7 @@ impl Source {
                     page,
                     limit,
                 };
-                state.stack.run_as::<RoomHistory>(user.call(history)).await
+                user.run(state, history).await
             }
             Source::Conversation(id) => {
                 let history = ConversationHistory {
@@ -150,10 +159,7 @@ impl Source {
                     page,
                     limit,
                 };
-                let page = state
-                    .stack
-                    .run_as::<ConversationHistory>(user.call(history))
-                    .await?;
+                let page = user.run(state, history).await?;
                 Ok(page.0)
             }
         }
@@ -164,10 +170,9 @@ async fn page_of(
     state: &RestState,
     user: User,
     source: &Source,
-    query: Option<&str>,
+    query: &Query,
 ) -> Result<Response, ApiError> {
     let list = source.list()?;
-    let query = Query::parse(query);
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
     let number = query.page(&mut problems);
@@ -183,8 +188,11 @@ async fn page_of(
         ([Some(before), ..], _) => Page::Before(position("before", before)?),
         ([_, Some(after), _], _) => Page::After(position("after", after)?),
         ([.., Some(around)], _) => Page::Around(position("around", around)?),
-        ([None, None, None], Some(cursor)) => open(state, &list, cursor)?,
-        ([None, None, None], None) => Page::Newest,
+        ([None, None, None], cursor) => match state.open(&list, cursor)? {
+            Some(Step(Direction::Older, below)) => Page::Before(Position::Seq(below)),
+            Some(Step(Direction::Newer, above)) => Page::After(Position::Seq(above)),
+            None => Page::Newest,
+        },
     };
     let direction = match page {
         Page::After(_) => Direction::Newer,
@@ -205,8 +213,8 @@ async fn page_of(
 fn to_history<'a>(state: &RestState, list: &str, page: &'a MessagePage, direction: Direction) -> History<'a> {
     let older = page.first().filter(|_| page.has_more_before);
     let newer = page.last().filter(|_| page.has_more_after);
-    let older = older.map(|seq| seal(state, list, Direction::Older, seq));
-    let newer = newer.map(|seq| seal(state, list, Direction::Newer, seq));
+    let older = older.map(|seq| state.seal(list, &Step(Direction::Older, seq)));
+    let newer = newer.map(|seq| state.seal(list, &Step(Direction::Newer, seq)));
     let (next_cursor, prev_cursor, has_more) = match direction {
         Direction::Older => (older, newer, page.has_more_before),
         Direction::Newer => (newer, older, page.has_more_after),
@@ -222,24 +230,26 @@ fn to_history<'a>(state: &RestState, list: &str, page: &'a MessagePage, directio
     }
 }
 
-fn seal(state: &RestState, list: &str, direction: Direction, seq: Seq) -> String {
-    let tag = match direction {
-        Direction::Older => b'<',
-        Direction::Newer => b'>',
-    };
-    let [a, b, c, d] = seq.0.to_be_bytes();
-    state.cursors.seal(list, &[tag, a, b, c, d])
-}
+/// Where a cursor leads: which way, and from where.
+struct Step(Direction, Seq);
 
-fn open(state: &RestState, list: &str, cursor: &str) -> Result<Page, Error> {
-    let position = state
-        .cursors
-        .open(list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    match position[..] {
-        [b'<', a, b, c, d] => Ok(Page::Before(Position::Seq(Seq(u32::from_be_bytes([a, b, c, d]))))),
-        [b'>', a, b, c, d] => Ok(Page::After(Position::Seq(Seq(u32::from_be_bytes([a, b, c, d]))))),
-        _ => Err(Error::InvalidCursor),
+impl cursor::Position for Step {
+    fn to_bytes(&self) -> Vec<u8> {
+        let tag = match self.0 {
+            Direction::Older => b'<',
+            Direction::Newer => b'>',
+        };
+        [vec![tag], self.1.to_bytes()].concat()
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Option<Step> {
+        let (tag, seq) = bytes.split_first()?;
+        let direction = match tag {
+            b'<' => Direction::Older,
+            b'>' => Direction::Newer,
+            _ => return None,
+        };
+        Some(Step(direction, Seq::from_bytes(seq)?))
     }
 }
 

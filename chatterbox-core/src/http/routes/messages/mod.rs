@@ -8,8 +8,6 @@ pub(in crate::http) mod reading;
 pub(in crate::http) mod search;
 pub(in crate::http) mod write;
 
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
 use axum::response::Response;
 use http::StatusCode;
 
@@ -19,16 +17,6 @@ use crate::http::auth::User;
 use crate::http::error::ApiError;
 use crate::http::json::answer;
 use crate::http::state::RestState;
-
-/// A path whose parts may not even be texts.
-type Parts<T> = Result<Path<T>, PathRejection>;
-
-/// The id of a conversation and of a message in it, as texts: use cases know what an id is.
-fn ids(parts: Parts<(String, String)>) -> Result<(String, String), Error> {
-    parts
-        .map(|Path(ids)| ids)
-        .map_err(|_| Error::InvalidId("messageId"))
-}
 
 /// The message as it stands now.
 async fn current(
@@ -40,7 +28,7 @@ async fn current(
         conversation_id,
         message_id,
     };
-    state.stack.run_as::<GetMessage>(user.call(get)).await
+    user.run(state, get).await
 }
 
 /// The same, as an answer.

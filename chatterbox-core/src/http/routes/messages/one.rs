@@ -1,18 +1,16 @@
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::{Parts, answer_current, ids};
+use super::answer_current;
 use crate::app::messages::{ReadThread, Thread};
-use crate::domain::entry::Seq;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::Problems;
 use crate::http::json::answer;
-use crate::http::page::Query;
+use crate::http::page::{PageParams, Query};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, EntryId};
 use crate::views::MessageView;
@@ -37,7 +35,7 @@ pub(in crate::http) async fn get(
     user: User,
     parts: Parts<(String, String)>,
 ) -> Result<Response, ApiError> {
-    answer_current(&state, user, ids(parts)?).await
+    answer_current(&state, user, path::message(parts)?).await
 }
 
 /// A message and a page of the answers to it.
@@ -64,8 +62,7 @@ pub(in crate::http) struct ThreadPage<'a> {
     params(
         ("id" = ConversationId, Path, description = "Which conversation"),
         ("message" = EntryId, Path, description = "The message that is answered"),
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        PageParams,
     ),
     responses(
         (status = 200, description = "A page", body = ThreadPage<'_>),
@@ -79,44 +76,31 @@ pub(in crate::http) async fn thread(
     State(state): State<RestState>,
     user: User,
     parts: Parts<(String, String)>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let (conversation_id, message_id) = ids(parts)?;
-    let query = Query::parse(query.as_deref());
-    let mut problems = Problems::default();
-    let limit = query.limit(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
-    problems.check()?;
+    let (conversation_id, message_id) = path::message(parts)?;
+    let (limit, cursor) = query.limit_and_cursor()?;
     let list = format!(
         "thread {} {}",
         conversation_id.to_ascii_lowercase(),
         message_id.to_ascii_lowercase()
     );
-    let after = cursor.map(|cursor| open(&state, &list, cursor)).transpose()?;
+    let after = state.open(&list, cursor)?;
     let read = ReadThread {
         conversation_id,
         message_id,
         after: after.unwrap_or_default(),
         limit,
     };
-    let Thread { message, answers } = state.stack.run_as::<ReadThread>(user.call(read)).await?;
+    let Thread { message, answers } = user.run(&state, read).await?;
     let next = answers.last().filter(|_| answers.has_more_after);
     let page = ThreadPage {
         message: message.view(),
         items: answers.items().collect(),
         limit: answers.limit,
-        next_cursor: next.map(|seq| state.cursors.seal(&list, &seq.0.to_be_bytes())),
+        next_cursor: next.map(|seq| state.seal(&list, &seq)),
         prev_cursor: None,
         has_more: answers.has_more_after,
     };
     answer(StatusCode::OK, &page)
-}
-
-fn open(state: &RestState, list: &str, cursor: &str) -> Result<Seq, Error> {
-    let position = state
-        .cursors
-        .open(list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let bytes = <[u8; 4]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
-    Ok(Seq(u32::from_be_bytes(bytes)))
 }

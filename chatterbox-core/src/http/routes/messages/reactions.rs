@@ -1,12 +1,13 @@
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::{Parts, answer_current};
+use super::answer_current;
 use crate::app::messages::{AddReaction, RemoveReaction};
 use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, EntryId};
 use crate::views::MessageView;
@@ -42,7 +43,7 @@ pub(in crate::http) async fn add(
         message_id: message_id.clone(),
         emoji,
     };
-    state.stack.run_as::<AddReaction>(user.call(add)).await?;
+    user.run(&state, add).await?;
     answer_current(&state, user, (conversation_id, message_id)).await
 }
 
@@ -76,13 +77,14 @@ pub(in crate::http) async fn remove(
         message_id,
         emoji,
     };
-    state.stack.run_as::<RemoveReaction>(user.call(remove)).await?;
+    user.run(&state, remove).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
 /// What does not decode is no emoji.
 fn decoded(parts: Parts<(String, String, String)>) -> Result<(String, String, String), Error> {
-    parts
-        .map(|Path(parts)| parts)
-        .map_err(|_| Error::invalid("emoji", crate::domain::emoji::NotAnEmoji.to_string()))
+    path::decoded(
+        parts,
+        Error::invalid("emoji", crate::domain::emoji::NotAnEmoji.to_string()),
+    )
 }

@@ -1,23 +1,21 @@
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Parts, ids};
 use crate::app::messages::{IdList, ListReaders, MarkRead, ReadMarked, Reader};
 use crate::domain::entry::Seq;
 use crate::domain::limits::READ_IDS_MAX;
 use crate::domain::rule::Rule;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Problems, Text};
+use crate::http::field::{Field, Problems, Text};
 use crate::http::json::{MaybeJson, answer};
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, PageParams, Query};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
-use crate::http::texts::Texts;
-use crate::ids::{ConversationId, EntryId, UserId};
+use crate::ids::{ConversationId, EntryId};
 
 /// How far one has read; the newest entry if nothing is named.
 #[derive(Default, Deserialize, ToSchema)]
@@ -34,7 +32,7 @@ pub(in crate::http) struct ReadBody {
     /// Up to the newest of these messages of others; at most 500.
     #[serde(default)]
     #[schema(value_type = Option<Vec<EntryId>>)]
-    message_ids: Texts<READ_IDS_MAX>,
+    message_ids: Field<IdList<READ_IDS_MAX>>,
 }
 
 /// Say how far one has read (S-073). The pointer never moves back.
@@ -55,7 +53,7 @@ pub(in crate::http) async fn mark_read(
     id: Parts<String>,
     MaybeJson(body): MaybeJson<ReadBody>,
 ) -> Result<Response, ApiError> {
-    let Path(conversation_id) = id.map_err(|_| Error::InvalidId("conversationId"))?;
+    let conversation_id = path::conversation(id)?;
     let body = body.unwrap_or_default();
     let mut problems = Problems::default();
     let up_to_seq = body.up_to_seq.filter(|value| !value.is_null());
@@ -64,15 +62,15 @@ pub(in crate::http) async fn mark_read(
         problems.add("upToSeq", Rule::Type("whole number, at least 0"));
     }
     let up_to_message_id = problems.optional("upToMessageId", body.up_to_message_id);
-    let message_ids = body.message_ids.optional("messageIds", &mut problems);
+    let message_ids = problems.optional("messageIds", body.message_ids);
     problems.check()?;
     let read = MarkRead {
         conversation_id,
-        message_ids: message_ids.map(IdList::new).transpose()?,
+        message_ids,
         up_to_seq: seq,
         up_to_message_id,
     };
-    let marked = state.stack.run_as::<MarkRead>(user.call(read)).await?;
+    let marked = user.run(&state, read).await?;
     answer(StatusCode::OK, &marked)
 }
 
@@ -82,8 +80,7 @@ pub(in crate::http) async fn mark_read(
     params(
         ("id" = ConversationId, Path, description = "Which conversation"),
         ("message" = EntryId, Path, description = "Which message"),
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        PageParams,
     ),
     responses(
         (status = 200, description = "A page", body = Page<Reader>),
@@ -98,42 +95,23 @@ pub(in crate::http) async fn readers(
     State(state): State<RestState>,
     user: User,
     parts: Parts<(String, String)>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let (conversation_id, message_id) = ids(parts)?;
-    let query = Query::parse(query.as_deref());
-    let mut problems = Problems::default();
-    let limit = query.limit(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
-    problems.check()?;
+    let (conversation_id, message_id) = path::message(parts)?;
+    let (limit, cursor) = query.limit_and_cursor()?;
     let list = format!(
         "readers {} {}",
         conversation_id.to_ascii_lowercase(),
         message_id.to_ascii_lowercase()
     );
-    let after = cursor.map(|cursor| open(&state, &list, cursor)).transpose()?;
+    let after = state.open(&list, cursor)?;
     let readers = ListReaders {
         conversation_id,
         message_id,
         after,
         limit,
     };
-    let found = state.stack.run_as::<ListReaders>(user.call(readers)).await?;
-    let page = Page {
-        limit: found.limit,
-        next_cursor: found.next.map(|user| state.cursors.seal(&list, user.as_bytes())),
-        prev_cursor: None,
-        has_more: found.next.is_some(),
-        items: found.items,
-    };
-    answer(StatusCode::OK, &page)
-}
-
-fn open(state: &RestState, list: &str, cursor: &str) -> Result<UserId, Error> {
-    let position = state
-        .cursors
-        .open(list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let bytes = <[u8; 12]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
-    Ok(UserId::from_bytes(bytes))
+    let found = user.run(&state, readers).await?;
+    let next = found.next.map(|user| state.seal(&list, &user));
+    answer(StatusCode::OK, &Page::new(found.items, found.limit, next))
 }

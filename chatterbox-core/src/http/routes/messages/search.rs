@@ -1,8 +1,6 @@
-use axum::extract::{RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
-use serde::Deserialize;
-use serde::de::IntoDeserializer;
 
 use crate::app::messages::{Hit, SearchMessages};
 use crate::clock::Timestamp;
@@ -10,7 +8,7 @@ use crate::domain::rule::Rule;
 use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::Problems;
+use crate::http::field::{Problems, Word};
 use crate::http::json::answer;
 use crate::http::page::{Page, Query};
 use crate::http::state::RestState;
@@ -40,9 +38,8 @@ use crate::ids::{ConversationId, EntryId, UserId};
 pub(in crate::http) async fn search(
     State(state): State<RestState>,
     user: User,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
     let q = query.one("q", &mut problems);
@@ -58,10 +55,9 @@ pub(in crate::http) async fn search(
     // A cursor goes on with the search that it came from.
     let asked = (q, within, from, before, has);
     let list = format!("search {asked:?}");
-    let before = match (cursor, before) {
-        (Some(cursor), _) => Some(open(&state, &list, cursor)?),
-        (None, Some(before)) => Some(moment(before)?),
-        (None, None) => None,
+    let before = match state.open(&list, cursor)? {
+        Some(reached) => Some(reached),
+        None => before.map(moment).transpose()?,
     };
     let search = SearchMessages {
         q: q.unwrap_or_default().to_owned(),
@@ -71,15 +67,12 @@ pub(in crate::http) async fn search(
         has_link: has.is_some(),
         limit,
     };
-    let found = state.stack.run_as::<SearchMessages>(user.call(search)).await?;
-    let page = Page {
-        limit: found.limit,
-        next_cursor: found.next.map(|id| state.cursors.seal(&list, id.as_bytes())),
-        prev_cursor: None,
-        has_more: found.next.is_some(),
-        items: found.items().collect(),
-    };
-    answer(StatusCode::OK, &page)
+    let found = user.run(&state, search).await?;
+    let next = found.next.map(|id| state.seal(&list, &id));
+    answer(
+        StatusCode::OK,
+        &Page::new(found.items().collect(), found.limit, next),
+    )
 }
 
 /// The id of a message, or the lowest id of a moment: ids begin with their second.
@@ -87,19 +80,10 @@ fn moment(text: &str) -> Result<EntryId, Error> {
     if text.len() == 24 && !text.contains(':') {
         return text.parse().map_err(|_| Error::InvalidId("before"));
     }
-    let time: Result<Timestamp, serde::de::value::Error> = Timestamp::deserialize(text.into_deserializer());
-    let time = time.map_err(|_| Error::invalid("before", "a message id or an RFC 3339 time"))?;
+    let time =
+        Timestamp::read(text).ok_or_else(|| Error::invalid("before", "a message id or an RFC 3339 time"))?;
     let seconds = u32::try_from(time.as_secs()).unwrap_or(u32::MAX);
     let mut bytes = [0; 12];
     bytes[..4].copy_from_slice(&seconds.to_be_bytes());
-    Ok(EntryId::from_bytes(bytes))
-}
-
-fn open(state: &RestState, list: &str, cursor: &str) -> Result<EntryId, Error> {
-    let position = state
-        .cursors
-        .open(list, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let bytes = <[u8; 12]>::try_from(position).map_err(|_| Error::InvalidCursor)?;
     Ok(EntryId::from_bytes(bytes))
 }

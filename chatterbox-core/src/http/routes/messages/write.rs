@@ -1,22 +1,23 @@
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::{Parts, answer_current, current, ids};
+use super::{answer_current, current};
 use crate::app::messages::{DeleteMessage, EditMessage, IdList, MessagePosted, Scope, SendMessage};
 use crate::domain::message::{ATTACHMENTS_MAX, MENTIONS_MAX};
 use crate::domain::rule::Rule;
 use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::{Problems, Text};
+use crate::http::field::{Field, Problems, Text};
+use crate::http::idempotency::idempotency_key;
 use crate::http::json::{Json, answer};
 use crate::http::page::Query;
+use crate::http::path::{self, Parts};
 use crate::http::schema::{ClientMessageIdText, ContentText};
 use crate::http::state::RestState;
-use crate::http::texts::Texts;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::views::MessageView;
 
@@ -35,7 +36,7 @@ pub(in crate::http) struct SendBody {
     /// Ids of files; none exist yet.
     #[serde(default)]
     #[schema(value_type = Option<Vec<String>>)]
-    attachments: Texts<ATTACHMENTS_MAX>,
+    attachments: Field<IdList<ATTACHMENTS_MAX>>,
     /// The message it answers.
     #[serde(default)]
     #[schema(value_type = Option<EntryId>)]
@@ -43,7 +44,7 @@ pub(in crate::http) struct SendBody {
     /// Members it addresses.
     #[serde(default)]
     #[schema(value_type = Option<Vec<UserId>>)]
-    mentions: Texts<MENTIONS_MAX>,
+    mentions: Field<IdList<MENTIONS_MAX>>,
 }
 
 /// Write to a conversation (S-129). The same key again gives the same message, and 200.
@@ -73,7 +74,7 @@ pub(in crate::http) async fn send(
     headers: HeaderMap,
     Json(body): Json<SendBody>,
 ) -> Result<Response, ApiError> {
-    let Path(conversation_id) = id.map_err(|_| Error::InvalidId("conversationId"))?;
+    let conversation_id = path::conversation(id)?;
     let mut problems = Problems::default();
     let content = problems.required("content", body.content);
     let key = problems.optional("clientMessageId", body.client_message_id);
@@ -81,19 +82,19 @@ pub(in crate::http) async fn send(
     if key.is_some() && header.is_some() && key != header {
         problems.add("clientMessageId", Rule::Ambiguous);
     }
-    let attachments = body.attachments.optional("attachments", &mut problems);
+    let attachments = problems.optional("attachments", body.attachments);
     let reply_to = problems.optional("replyTo", body.reply_to);
-    let mentions = body.mentions.optional("mentions", &mut problems);
+    let mentions = problems.optional("mentions", body.mentions);
     problems.check()?;
     let send = SendMessage {
         conversation_id: conversation_id.clone(),
         content: content.unwrap_or_default(),
         client_message_id: key.or(header),
-        attachments: IdList::new(attachments.unwrap_or_default())?,
+        attachments: attachments.unwrap_or_default(),
         reply_to,
-        mentions: IdList::new(mentions.unwrap_or_default())?,
+        mentions: mentions.unwrap_or_default(),
     };
-    let MessagePosted(sent) = state.stack.run_as::<SendMessage>(user.call(send)).await?;
+    let MessagePosted(sent) = user.run(&state, send).await?;
     let status = if sent.duplicate {
         StatusCode::OK
     } else {
@@ -109,21 +110,6 @@ pub(in crate::http) async fn send(
     }
 }
 
-/// `Idempotency-Key`, given once.
-fn idempotency_key(headers: &HeaderMap, problems: &mut Problems) -> Option<String> {
-    let mut values = headers.get_all("idempotency-key").iter();
-    let value = values.next()?;
-    if values.next().is_some() {
-        problems.add("Idempotency-Key", Rule::Ambiguous);
-        return None;
-    }
-    let text = value.to_str().ok();
-    if text.is_none() {
-        problems.add("Idempotency-Key", Rule::Characters);
-    }
-    text.map(str::to_owned)
-}
-
 /// A new text for a message.
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -135,7 +121,7 @@ pub(in crate::http) struct EditBody {
     /// Members it addresses from now on; as before if missing.
     #[serde(default)]
     #[schema(value_type = Option<Vec<UserId>>)]
-    mentions: Texts<MENTIONS_MAX>,
+    mentions: Field<IdList<MENTIONS_MAX>>,
 }
 
 /// Give a message of one's own a new text (S-130).
@@ -162,18 +148,18 @@ pub(in crate::http) async fn edit(
     parts: Parts<(String, String)>,
     Json(body): Json<EditBody>,
 ) -> Result<Response, ApiError> {
-    let (conversation_id, message_id) = ids(parts)?;
+    let (conversation_id, message_id) = path::message(parts)?;
     let mut problems = Problems::default();
     let content = problems.required("content", body.content);
-    let mentions = body.mentions.optional("mentions", &mut problems);
+    let mentions = problems.optional("mentions", body.mentions);
     problems.check()?;
     let edit = EditMessage {
         conversation_id: conversation_id.clone(),
         message_id: message_id.clone(),
         content: content.unwrap_or_default(),
-        mentions: mentions.map(IdList::new).transpose()?,
+        mentions,
     };
-    state.stack.run_as::<EditMessage>(user.call(edit)).await?;
+    user.run(&state, edit).await?;
     answer_current(&state, user, (conversation_id, message_id)).await
 }
 
@@ -201,10 +187,9 @@ pub(in crate::http) async fn delete(
     State(state): State<RestState>,
     user: User,
     parts: Parts<(String, String)>,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<StatusCode, ApiError> {
-    let (conversation_id, message_id) = ids(parts)?;
-    let query = Query::parse(query.as_deref());
+    let (conversation_id, message_id) = path::message(parts)?;
     let mut problems = Problems::default();
     let scope = match query.one("scope", &mut problems) {
         None | Some("all") => Scope::All,
@@ -220,6 +205,6 @@ pub(in crate::http) async fn delete(
         message_id,
         scope,
     };
-    state.stack.run_as::<DeleteMessage>(user.call(delete)).await?;
+    user.run(&state, delete).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -1,16 +1,13 @@
-use axum::extract::rejection::PathRejection;
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::State;
 use axum::response::Response;
 use http::StatusCode;
 
-use super::user_id;
 use crate::app::people::{BlockUser, BlockView, ListBlocks, UnblockUser};
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
-use crate::http::field::Problems;
 use crate::http::json::answer;
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, PageParams, Query};
+use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::UserId;
 
@@ -21,8 +18,7 @@ const LIST: &str = "blocked";
 #[utoipa::path(
     get, path = "/api/users/blocked", tag = "users",
     params(
-        ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
-        ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before"),
+        PageParams,
     ),
     responses(
         (status = 200, description = "A page", body = Page<BlockView>),
@@ -34,34 +30,15 @@ const LIST: &str = "blocked";
 pub(in crate::http) async fn blocked(
     State(state): State<RestState>,
     user: User,
-    RawQuery(query): RawQuery,
+    query: Query,
 ) -> Result<Response, ApiError> {
-    let query = Query::parse(query.as_deref());
-    let mut problems = Problems::default();
-    let limit = query.limit(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
-    problems.check()?;
-    let after = cursor.map(|cursor| open(&state, cursor)).transpose()?;
+    let (limit, cursor) = query.limit_and_cursor()?;
+    let after = state.open(LIST, cursor)?;
     let list = ListBlocks { after, limit };
-    let blocks = state.stack.run_as::<ListBlocks>(user.call(list)).await?;
+    let blocks = user.run(&state, list).await?;
     let last = blocks.items.last().filter(|_| blocks.has_more);
-    let page = Page {
-        limit,
-        next_cursor: last.map(|block| state.cursors.seal(LIST, block.user.id.as_bytes())),
-        prev_cursor: None,
-        has_more: blocks.has_more,
-        items: blocks.items,
-    };
-    answer(StatusCode::OK, &page)
-}
-
-fn open(state: &RestState, cursor: &str) -> Result<UserId, Error> {
-    let position = state
-        .cursors
-        .open(LIST, cursor)
-        .map_err(|_| Error::InvalidCursor)?;
-    let id = position.try_into().map_err(|_| Error::InvalidCursor)?;
-    Ok(UserId::from_bytes(id))
+    let next = last.map(|block| state.seal(LIST, &block.user.id));
+    answer(StatusCode::OK, &Page::new(blocks.items, limit, next))
 }
 
 /// Block somebody (S-135): neither can write to the other in a direct conversation, add the other to a group, or see
@@ -81,10 +58,10 @@ fn open(state: &RestState, cursor: &str) -> Result<UserId, Error> {
 pub(in crate::http) async fn block(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let block = BlockUser { user: user_id(id)? };
-    state.stack.run_as::<BlockUser>(user.call(block)).await?;
+    let block = BlockUser { user: path::id(id)? };
+    user.run(&state, block).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -102,9 +79,9 @@ pub(in crate::http) async fn block(
 pub(in crate::http) async fn unblock(
     State(state): State<RestState>,
     user: User,
-    id: Result<Path<String>, PathRejection>,
+    id: Parts<String>,
 ) -> Result<StatusCode, ApiError> {
-    let unblock = UnblockUser { user: user_id(id)? };
-    state.stack.run_as::<UnblockUser>(user.call(unblock)).await?;
+    let unblock = UnblockUser { user: path::id(id)? };
+    user.run(&state, unblock).await?;
     Ok(StatusCode::NO_CONTENT)
 }
