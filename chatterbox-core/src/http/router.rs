@@ -13,6 +13,7 @@ use super::{openapi, pipeline};
 use crate::role::Role;
 
 /// Method, path and handler of every route.
+#[rustfmt::skip] // One line a route.
 pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestState>)> {
     vec![
         ("post", "/api/auth/register", post(auth::register)),
@@ -35,61 +36,17 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
         ("get", "/api/rooms", get(rooms::list)),
         ("post", "/api/rooms", post(rooms::create)),
         ("get", "/api/rooms/{name}", get(rooms::one)),
-        (
-            "get",
-            "/api/rooms/{name}/messages",
-            get(messages::history::of_room),
-        ),
-        (
-            "get",
-            "/api/conversations/{id}/messages",
-            get(messages::history::of_conversation),
-        ),
-        (
-            "post",
-            "/api/conversations/{id}/messages",
-            post(messages::write::send),
-        ),
-        (
-            "get",
-            "/api/conversations/{id}/messages/{message}",
-            get(messages::one::get),
-        ),
-        (
-            "patch",
-            "/api/conversations/{id}/messages/{message}",
-            patch(messages::write::edit),
-        ),
-        (
-            "delete",
-            "/api/conversations/{id}/messages/{message}",
-            delete(messages::write::delete),
-        ),
-        (
-            "get",
-            "/api/conversations/{id}/messages/{message}/thread",
-            get(messages::one::thread),
-        ),
-        (
-            "get",
-            "/api/conversations/{id}/messages/{message}/readers",
-            get(messages::reading::readers),
-        ),
-        (
-            "put",
-            "/api/conversations/{id}/messages/{message}/reactions/{emoji}",
-            put(messages::reactions::add),
-        ),
-        (
-            "delete",
-            "/api/conversations/{id}/messages/{message}/reactions/{emoji}",
-            delete(messages::reactions::remove),
-        ),
-        (
-            "post",
-            "/api/conversations/{id}/read",
-            post(messages::reading::mark_read),
-        ),
+        ("get", "/api/rooms/{name}/messages", get(messages::history::of_room)),
+        ("get", "/api/conversations/{id}/messages", get(messages::history::of_conversation)),
+        ("post", "/api/conversations/{id}/messages", post(messages::write::send)),
+        ("get", "/api/conversations/{id}/messages/{message}", get(messages::one::get)),
+        ("patch", "/api/conversations/{id}/messages/{message}", patch(messages::write::edit)),
+        ("delete", "/api/conversations/{id}/messages/{message}", delete(messages::write::delete)),
+        ("get", "/api/conversations/{id}/messages/{message}/thread", get(messages::one::thread)),
+        ("get", "/api/conversations/{id}/messages/{message}/readers", get(messages::reading::readers)),
+        ("put", "/api/conversations/{id}/messages/{message}/reactions/{emoji}", put(messages::reactions::add)),
+        ("delete", "/api/conversations/{id}/messages/{message}/reactions/{emoji}", delete(messages::reactions::remove)),
+        ("post", "/api/conversations/{id}/read", post(messages::reading::mark_read)),
         ("get", "/api/search/messages", get(messages::search::search)),
         ("get", "/api/conversations", get(conversations::list)),
         ("post", "/api/conversations/direct", post(conversations::direct)),
@@ -97,63 +54,19 @@ pub(super) fn routes() -> Vec<(&'static str, &'static str, MethodRouter<RestStat
         ("get", "/api/conversations/{id}", get(conversations::one)),
         ("put", "/api/conversations/{id}", put(conversations::update)),
         ("delete", "/api/conversations/{id}", delete(conversations::close)),
-        (
-            "get",
-            "/api/conversations/{id}/participants",
-            get(conversations::participants),
-        ),
-        (
-            "post",
-            "/api/conversations/{id}/participants",
-            post(conversations::add),
-        ),
-        (
-            "delete",
-            "/api/conversations/{id}/participants/{userId}",
-            delete(conversations::remove),
-        ),
-        (
-            "put",
-            "/api/conversations/{id}/participants/{userId}/role",
-            put(conversations::set_role),
-        ),
+        ("get", "/api/conversations/{id}/participants", get(conversations::participants)),
+        ("post", "/api/conversations/{id}/participants", post(conversations::add)),
+        ("delete", "/api/conversations/{id}/participants/{userId}", delete(conversations::remove)),
+        ("put", "/api/conversations/{id}/participants/{userId}/role", put(conversations::set_role)),
         ("post", "/api/conversations/{id}/join", post(conversations::join)),
-        (
-            "post",
-            "/api/conversations/{id}/leave",
-            post(conversations::leave),
-        ),
-        (
-            "put",
-            "/api/conversations/{id}/bans/{userId}",
-            put(conversations::ban),
-        ),
-        (
-            "delete",
-            "/api/conversations/{id}/bans/{userId}",
-            delete(conversations::unban),
-        ),
-        (
-            "post",
-            "/api/conversations/{id}/invites",
-            post(conversations::create_invite),
-        ),
-        (
-            "delete",
-            "/api/conversations/{id}/invites",
-            delete(conversations::revoke_invites),
-        ),
+        ("post", "/api/conversations/{id}/leave", post(conversations::leave)),
+        ("put", "/api/conversations/{id}/bans/{userId}", put(conversations::ban)),
+        ("delete", "/api/conversations/{id}/bans/{userId}", delete(conversations::unban)),
+        ("post", "/api/conversations/{id}/invites", post(conversations::create_invite)),
+        ("delete", "/api/conversations/{id}/invites", delete(conversations::revoke_invites)),
         ("get", "/api/invites/{token}", get(conversations::look_at_invite)),
-        (
-            "put",
-            "/api/conversations/{id}/hidden",
-            put(conversations::set_hidden),
-        ),
-        (
-            "put",
-            "/api/conversations/{id}/notifications",
-            put(conversations::set_notifications),
-        ),
+        ("put", "/api/conversations/{id}/hidden", put(conversations::set_hidden)),
+        ("put", "/api/conversations/{id}/notifications", put(conversations::set_notifications)),
         ("delete", "/api/rooms/{name}", delete(rooms::close)),
         ("get", "/api/health", get(health::report)),
         ("get", "/api/health/live", get(health::live)),
