@@ -11,8 +11,8 @@ use tower::{Service, ServiceBuilder, ServiceExt};
 use crate::app::{Actor, App, Call, Outcome, Reply, UseCase};
 use crate::error::Error;
 use crate::layers::{
-    AroundLayer, Audit, AuthLimitLayer, CallFuture, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts,
-    Shield, Timeout, Trace,
+    AroundLayer, Audit, AuthLimit, CallFuture, Enqueuer, Presences, Publisher, RateLimit, Receipts, Shield,
+    Timeout, Trace,
 };
 use crate::tasks::Tasks;
 
@@ -22,9 +22,9 @@ const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 /// The layers that come with ports.
 pub struct Layers {
     /// Counts logins, registrations and refreshes.
-    pub auth_limit: AuthLimitLayer,
+    pub auth_limit: AuthLimit,
     /// Counts messages.
-    pub rate_limit: RateLimitLayer,
+    pub rate_limit: RateLimit,
     /// Reports who is here.
     pub presences: Presences,
     /// Tells sockets.
@@ -50,9 +50,9 @@ impl Stack {
             // Below the timeout: an impatient caller does not cancel what takes several steps.
             .layer(AroundLayer(Shield::new(tasks)))
             // Outside presence and publish: who is over the limit causes nothing.
-            .layer(layers.rate_limit)
+            .layer(AroundLayer(layers.rate_limit))
             // Before anything is hashed.
-            .layer(layers.auth_limit)
+            .layer(AroundLayer(layers.auth_limit))
             .layer(AroundLayer(layers.presences))
             .layer(AroundLayer(layers.publisher))
             .layer(AroundLayer(layers.receipts))

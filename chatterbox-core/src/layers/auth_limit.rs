@@ -1,27 +1,23 @@
-use std::net::IpAddr;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use tower::{Layer, Service};
-
-use super::{Buckets, CallFuture, CallService};
+use super::{Around, Buckets, CallFuture, CallService};
 use crate::app::accounts::AuthLimits;
-use crate::app::{Actor, Call, Command, Outcome, Reply};
+use crate::app::{Actor, Call, Outcome, Reply};
 use crate::error::Error;
 use crate::ports::rate_limit::{Decision, Take};
 
 /// Limits how often one may try to become somebody (S-141); see [`AuthLimits`]. The operator may try as often as it
 /// takes.
 #[derive(Clone)]
-pub struct AuthLimitLayer {
+pub struct AuthLimit {
     buckets: Buckets,
     limits: AuthLimits,
 }
 
-impl AuthLimitLayer {
+impl AuthLimit {
     /// Takes the tokens of `limits` from `buckets`.
-    pub fn new(buckets: Buckets, limits: AuthLimits) -> AuthLimitLayer {
-        AuthLimitLayer { buckets, limits }
+    pub fn new(buckets: Buckets, limits: AuthLimits) -> AuthLimit {
+        AuthLimit { buckets, limits }
     }
 
     async fn before(&self, takes: &[Take], clash: Option<&Take>) -> Result<(), Error> {
@@ -64,62 +60,24 @@ fn refuse(decision: Decision) -> Result<(), Error> {
     }
 }
 
-/// The takes of a call; none for most.
-fn prices(
-    limits: &AuthLimits,
-    actor: &Actor,
-    command: &Command,
-    address: Option<IpAddr>,
-) -> (Vec<Take>, Option<Take>) {
-    (
-        limits.before(actor, command, address),
-        limits.clash(command, address),
-    )
-}
-
-impl<S> Layer<S> for AuthLimitLayer {
-    type Service = AuthLimit<S>;
-
-    fn layer(&self, inner: S) -> AuthLimit<S> {
-        AuthLimit {
-            inner,
-            limits: self.clone(),
-        }
-    }
-}
-
-/// See [`AuthLimitLayer`].
-#[derive(Clone)]
-pub struct AuthLimit<S> {
-    inner: S,
-    limits: AuthLimitLayer,
-}
-
-impl<S: CallService> Service<Call> for AuthLimit<S> {
-    type Response = Outcome<Reply>;
-    type Error = Error;
-    type Future = CallFuture;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, call: Call) -> CallFuture {
+impl Around for AuthLimit {
+    fn around<S: CallService>(&self, inner: &mut S, call: Call) -> CallFuture {
         let (takes, clash) = match call.actor {
             Actor::Operator => (Vec::new(), None),
-            Actor::Nobody | Actor::User(_) => {
-                prices(&self.limits.limits, &call.actor, &call.command, call.address)
-            }
+            Actor::Nobody | Actor::User(_) => (
+                self.limits.before(&call.actor, &call.command, call.address),
+                self.limits.clash(&call.command, call.address),
+            ),
         };
         if takes.is_empty() && clash.is_none() {
-            return self.inner.call(call);
+            return inner.call(call);
         }
-        let limits = self.limits.clone();
-        let mut inner = self.inner.clone();
+        let limit = self.clone();
+        let mut inner = inner.clone();
         Box::pin(async move {
-            limits.before(&takes, clash.as_ref()).await?;
+            limit.before(&takes, clash.as_ref()).await?;
             let result = inner.call(call).await;
-            limits.after(clash, &result).await;
+            limit.after(clash, &result).await;
             result
         })
     }

@@ -18,14 +18,14 @@ mod trace;
 
 pub use around::{Around, AroundLayer};
 pub use audit::Audit;
-pub use auth_limit::AuthLimitLayer;
+pub use auth_limit::AuthLimit;
 pub use buckets::Buckets;
 pub use carry::Carry;
 pub use presence::Presences;
 pub use publish::Publisher;
 pub(crate) use publish::{end_session, end_sessions};
 pub use queue::Enqueuer;
-pub use rate_limit::{RateLimitLayer, UserLimits};
+pub use rate_limit::{RateLimit, UserLimits};
 pub use receipts::Receipts;
 pub(crate) use revocations::follow_revocations;
 pub use shield::Shield;

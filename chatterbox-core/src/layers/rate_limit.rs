@@ -1,9 +1,5 @@
-use std::task::{Context, Poll};
-
-use tower::{Layer, Service};
-
-use super::{Buckets, CallFuture, CallService};
-use crate::app::{Actor, Call, Cost, Outcome, Reply};
+use super::{Around, Buckets, CallFuture, CallService};
+use crate::app::{Actor, Call, Cost};
 use crate::error::Error;
 use crate::ports::rate_limit::{Decision, Quota, Take};
 
@@ -20,15 +16,15 @@ pub struct UserLimits {
 
 /// Takes the price of a call from its user's bucket.
 #[derive(Clone)]
-pub struct RateLimitLayer {
+pub struct RateLimit {
     buckets: Buckets,
     limits: UserLimits,
 }
 
-impl RateLimitLayer {
+impl RateLimit {
     /// A call costs a token of its kind.
-    pub fn new(buckets: Buckets, limits: UserLimits) -> RateLimitLayer {
-        RateLimitLayer { buckets, limits }
+    pub fn new(buckets: Buckets, limits: UserLimits) -> RateLimit {
+        RateLimit { buckets, limits }
     }
 
     fn price(&self, call: &Call) -> Option<Take> {
@@ -56,41 +52,15 @@ impl RateLimitLayer {
     }
 }
 
-impl<S> Layer<S> for RateLimitLayer {
-    type Service = RateLimit<S>;
-
-    fn layer(&self, inner: S) -> RateLimit<S> {
-        RateLimit {
-            inner,
-            limits: self.clone(),
-        }
-    }
-}
-
-/// See [`RateLimitLayer`].
-#[derive(Clone)]
-pub struct RateLimit<S> {
-    inner: S,
-    limits: RateLimitLayer,
-}
-
-impl<S: CallService> Service<Call> for RateLimit<S> {
-    type Response = Outcome<Reply>;
-    type Error = Error;
-    type Future = CallFuture;
-
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(context)
-    }
-
-    fn call(&mut self, mut call: Call) -> CallFuture {
-        let Some(price) = self.limits.price(&call) else {
-            return self.inner.call(call);
+impl Around for RateLimit {
+    fn around<S: CallService>(&self, inner: &mut S, mut call: Call) -> CallFuture {
+        let Some(price) = self.price(&call) else {
+            return inner.call(call);
         };
-        let limits = self.limits.clone();
-        let mut inner = self.inner.clone();
+        let limit = self.clone();
+        let mut inner = inner.clone();
         Box::pin(async move {
-            if let Err(denied) = limits.take(price).await {
+            if let Err(denied) = limit.take(price).await {
                 if call.command.client_message_id().is_none() {
                     return Err(denied);
                 }

@@ -21,8 +21,8 @@ use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestP
 use crate::hub::{Channel, Hub};
 use crate::ids::{IdSource, NodeId, SystemIds};
 use crate::layers::{
-    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
-    end_sessions, follow_revocations,
+    AuthLimit, Buckets, Enqueuer, Presences, Publisher, RateLimit, Receipts, UserLimits, end_sessions,
+    follow_revocations,
 };
 use crate::log::{
     Announcer, Deliveries, Encoder, Fences, Log, Relay, compare_regularly, repair_regularly, settle_regularly,
@@ -293,8 +293,8 @@ impl Builder {
             &tasks,
         );
         let layers = Layers {
-            auth_limit: AuthLimitLayer::new(buckets.clone(), settings.auth_limits),
-            rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
+            auth_limit: AuthLimit::new(buckets.clone(), settings.auth_limits),
+            rate_limit: RateLimit::new(buckets.clone(), user_limits),
             presences: presences.clone(),
             receipts: Receipts::new(hub.clone(), log.deliveries.outgoing().cloned(), tasks.clone()),
             publisher: Publisher::new(log.deliveries.clone(), names.clone(), ports.clock.clone())

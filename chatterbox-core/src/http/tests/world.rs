@@ -22,9 +22,7 @@ use crate::http::client_ip::TrustedProxies;
 use crate::http::{AllowedOrigins, ApiLimits, Body, Health, HealthCheck, RestApi, RestParts};
 use crate::hub::{Channel, Hub};
 use crate::ids::{NodeId, SessionId, UserId};
-use crate::layers::{
-    AuthLimitLayer, Buckets, Enqueuer, Presences, Publisher, RateLimitLayer, Receipts, UserLimits,
-};
+use crate::layers::{AuthLimit, Buckets, Enqueuer, Presences, Publisher, RateLimit, Receipts, UserLimits};
 use crate::log::{Announcer, Deliveries, Encoder, Log};
 use crate::memory::{MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
 use crate::ports::rate_limit::Quota;
@@ -143,8 +141,8 @@ impl World {
             contacts: options.contacts,
         };
         let layers = Layers {
-            auth_limit: AuthLimitLayer::new(buckets.clone(), options.auth),
-            rate_limit: RateLimitLayer::new(buckets.clone(), user_limits),
+            auth_limit: AuthLimit::new(buckets.clone(), options.auth),
+            rate_limit: RateLimit::new(buckets.clone(), user_limits),
             presences: Presences::start(
                 presence,
                 node,

@@ -175,6 +175,11 @@ async fn s_064_a_group_is_made_once_and_all_its_members_hear_of_it() {
     assert_eq!(make(&fewer, "key-1").await.refusal(), (409, "CONFLICT"));
     assert_eq!(make(&body, "key-2").await.status, 201);
     assert_eq!(make(&body, &"k".repeat(65)).await.fields(), ["Idempotency-Key"]);
+    let twice = world.post("/api/conversations/group", &body).token(&ann.token);
+    let twice = twice
+        .header("idempotency-key", "key-1")
+        .header("idempotency-key", "key-1");
+    assert_eq!(twice.send().await.fields(), ["Idempotency-Key"]);
     // Keys are the caller's own.
     let of_bob = world.post("/api/conversations/group", &other).token(&bob.token);
     assert_eq!(of_bob.header("idempotency-key", "key-1").send().await.status, 201);
