@@ -19,8 +19,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use smallvec::SmallVec;
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 
+use super::escape::repair;
 use super::extract::{ArgsError, FromArgs};
-use super::json::{Scanner, Token, repair};
+use super::json::{Scanner, Token};
 use super::{Malformed, placeholder, resolve};
 
 /// A range of the text; four bytes are enough for any message within the limits.

@@ -36,6 +36,8 @@
 mod acks;
 mod args;
 mod encode;
+mod escape;
+mod event;
 mod extract;
 mod header;
 mod json;
@@ -49,11 +51,12 @@ mod tests;
 pub use acks::Acks;
 pub use args::{Args, Binary, Value};
 pub use encode::{ArgsWriter, EncodeError, ToArg, ToArgs, ack, event, event_with_ack};
+pub use event::{Event, ReceivedAck};
 pub use extract::{ArgsError, FromArg, FromArgs};
 pub use header::{ACK_ID_MAX, NAMESPACE_BYTES_MAX};
 pub use json::DEPTH_MAX;
 pub use rules::{NamespaceId, Rules};
-pub use sockets::{Accepted, Event, Output, ReceivedAck, Sockets};
+pub use sockets::{Accepted, Output, Sockets};
 
 /// Most binary attachments of one packet; clients drop the connection on more (PROTOCOL.md section 9).
 pub const ATTACHMENTS_MAX: u8 = 10;

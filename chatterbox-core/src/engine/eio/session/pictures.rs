@@ -16,6 +16,7 @@ use std::time::Duration;
 use super::*;
 use crate::engine::eio::QueueLimits;
 use crate::engine::frame::FrameKind;
+use crate::engine::websocket::Event;
 
 struct Picture {
     session: Session,
