@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde::{Serialize, Serializer};
 use utoipa::ToSchema;
 
-use super::event::SettingsView;
+use super::SettingsView;
 use super::{MessageView, People, PublicUser};
 use crate::clock::Timestamp;
 use crate::domain::conversation::{Conversation, Member, Notify, Role};

@@ -6,6 +6,7 @@ mod message;
 mod names;
 mod people;
 mod room;
+mod settings;
 mod system;
 
 pub use conversation::{
@@ -16,3 +17,4 @@ pub use message::{MessageView, ReactionView};
 pub use names::{Names, PublicUser};
 pub use people::People;
 pub use room::{RoomView, room_name};
+pub use settings::{SettingsChanges, SettingsView};

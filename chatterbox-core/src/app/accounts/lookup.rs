@@ -27,13 +27,13 @@ pub struct AccountView {
     /// When it was created.
     pub created_at: Timestamp,
     /// What others see and find.
-    pub settings: SettingsView,
+    pub settings: UserSettingsView,
 }
 
 /// What an account wants others to see and find.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
-pub struct SettingsView {
+pub struct UserSettingsView {
     /// Others see how far the user has read, and the user how far they have.
     pub read_receipts: bool,
     /// Others see whether the user is online.
@@ -42,9 +42,9 @@ pub struct SettingsView {
     pub allow_email_search: bool,
 }
 
-impl From<UserSettings> for SettingsView {
-    fn from(settings: UserSettings) -> SettingsView {
-        SettingsView {
+impl From<UserSettings> for UserSettingsView {
+    fn from(settings: UserSettings) -> UserSettingsView {
+        UserSettingsView {
             read_receipts: settings.read_receipts,
             show_presence: settings.show_presence,
             allow_email_search: settings.email_search,

@@ -29,7 +29,7 @@ pub use devices::{EndMySessions, MySessions, MySessionsEnded, OwnSession, OwnSes
 pub use live::LiveSessions;
 pub use login::Login;
 pub use logout::{LoggedOut, Logout};
-pub use lookup::{AccountView, GetUser, Me, OwnAccount, SettingsView, TokenVerified, VerifyToken};
+pub use lookup::{AccountView, GetUser, Me, OwnAccount, TokenVerified, UserSettingsView, VerifyToken};
 pub use operate::{
     AdminSet, CreateUser, ListSessions, ListUsers, RevokeSessions, SessionList, SessionView, SessionsRevoked,
     SetAdmin, SuspendUser, UserCreated, UserList, UserRow, UserSuspended,

@@ -12,7 +12,7 @@ use crate::domain::entry::EntryKind;
 use crate::domain::rights::Right;
 use crate::ids::{ConversationId, EntryId};
 use crate::log::{Decided, Proposal, State};
-use crate::views::event::SettingsView;
+use crate::views::SettingsView;
 
 /// Changes the settings of a group or room; what is not given stays (S-066). In a room `name` is its unique name, and
 /// the old one goes on leading to it.

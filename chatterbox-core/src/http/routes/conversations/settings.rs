@@ -19,7 +19,7 @@ use crate::http::path::{self, Parts};
 use crate::http::schema::{RoomDescriptionText, TitleText};
 use crate::http::state::RestState;
 use crate::ids::ConversationId;
-use crate::views::event::SettingsView;
+use crate::views::SettingsView;
 
 /// What changes; the rest stays.
 #[derive(Default, Deserialize, ToSchema)]
