@@ -16,6 +16,7 @@ pub mod rate;
 mod auth;
 mod cursor;
 mod error;
+mod etag;
 mod field;
 mod idempotency;
 mod json;

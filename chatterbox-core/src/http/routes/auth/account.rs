@@ -6,14 +6,33 @@ use serde::de::MapAccess;
 use serde::de::value::MapAccessDeserializer;
 use utoipa::ToSchema;
 
-use super::with_etag;
-use crate::app::accounts::{ChangePassword, OwnAccount, UpdateProfile};
+use crate::app::accounts::{ChangePassword, Me, OwnAccount, UpdateProfile};
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
+use crate::http::etag::with_etag;
 use crate::http::field::{Field, Flag, Problems, Text, Value, given};
 use crate::http::json::Json;
 use crate::http::schema::{DisplayNameText, PasswordAttempt, PasswordText};
 use crate::http::state::RestState;
+
+/// The caller's own account (S-056).
+#[utoipa::path(
+    get, path = "/api/auth/me", tag = "auth",
+    responses(
+        (status = 200, description = "The account, with an `ETag`", body = OwnAccount),
+        (status = 304, description = "As `If-None-Match` has it"),
+        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
+    ),
+    security(("bearer" = []))
+)]
+pub(in crate::http) async fn me(
+    State(state): State<RestState>,
+    user: User,
+    headers: HeaderMap,
+) -> Result<Response, ApiError> {
+    let account = user.run(&state, Me {}).await?;
+    with_etag(&account, &headers)
+}
 
 /// What is to change about the account; the rest of it may stand there too and is ignored.
 #[derive(Default, Deserialize, ToSchema)]

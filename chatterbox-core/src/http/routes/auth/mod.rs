@@ -3,24 +3,23 @@
 mod account;
 mod sessions;
 
-use aws_lc_rs::digest;
 use axum::extract::State;
 use axum::response::Response;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use http::header::{ETAG, IF_NONE_MATCH, USER_AGENT};
-use http::{HeaderMap, HeaderValue, StatusCode};
-use serde::{Deserialize, Serialize};
+use http::header::USER_AGENT;
+use http::{HeaderMap, StatusCode};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
-pub(in crate::http) use account::{__path_change_password, __path_update, change_password, update};
+pub(in crate::http) use account::{
+    __path_change_password, __path_me, __path_update, change_password, me, update,
+};
 pub(in crate::http) use sessions::{
     __path_end, __path_end_others, __path_sessions, end, end_others, sessions,
 };
 
-use crate::app::accounts::{LoggedIn, Login, Logout, Me, OwnAccount, Refresh, Refreshed, Register, Tokens};
+use crate::app::accounts::{LoggedIn, Login, Logout, Refresh, Refreshed, Register, Tokens};
 use crate::error::Error;
-use crate::http::auth::{Caller, Identity, User, bearer_token};
+use crate::http::auth::{Caller, Identity, bearer_token};
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Problems, Text};
 use crate::http::json::{Json, MaybeJson, answer};
@@ -220,57 +219,6 @@ pub(in crate::http) async fn logout(
 /// Whether a refused access token is good but for its session, which has ended.
 fn has_ended(state: &RestState, headers: &HeaderMap) -> bool {
     matches!(bearer_token(headers), Ok(Some(token)) if state.live.verify_signature(token).is_ok())
-}
-
-/// The caller's own account (S-056).
-#[utoipa::path(
-    get, path = "/api/auth/me", tag = "auth",
-    responses(
-        (status = 200, description = "The account, with an `ETag`", body = OwnAccount),
-        (status = 304, description = "As `If-None-Match` has it"),
-        (status = 401, description = "`UNAUTHENTICATED` or `TOKEN_EXPIRED`", body = ErrorBody),
-    ),
-    security(("bearer" = []))
-)]
-pub(in crate::http) async fn me(
-    State(state): State<RestState>,
-    user: User,
-    headers: HeaderMap,
-) -> Result<Response, ApiError> {
-    let account = user.run(&state, Me {}).await?;
-    with_etag(&account, &headers)
-}
-
-/// The account, or 304 if the client has it already.
-fn with_etag(account: &impl Serialize, headers: &HeaderMap) -> Result<Response, ApiError> {
-    let etag = etag(account)?;
-    let known = headers
-        .get_all(IF_NONE_MATCH)
-        .iter()
-        .any(|value| lists(value, &etag));
-    let mut response = if known {
-        let mut empty = Response::new(axum::body::Body::empty());
-        *empty.status_mut() = StatusCode::NOT_MODIFIED;
-        empty
-    } else {
-        answer(StatusCode::OK, account)?
-    };
-    let value = HeaderValue::from_str(&etag).map_err(|error| Error::Internal(Box::new(error)))?;
-    response.headers_mut().insert(ETAG, value);
-    Ok(response)
-}
-
-fn etag(account: &impl Serialize) -> Result<String, Error> {
-    let json = serde_json::to_vec(account).map_err(|error| Error::Internal(Box::new(error)))?;
-    let hash = digest::digest(&digest::SHA256, &json);
-    Ok(format!("\"{}\"", URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])))
-}
-
-/// Weak comparison, as RFC 9110 section 13.1.2 wants it.
-fn lists(value: &HeaderValue, etag: &str) -> bool {
-    let tags = value.to_str().unwrap_or_default().split(',').map(str::trim);
-    tags.map(|tag| tag.strip_prefix("W/").unwrap_or(tag))
-        .any(|tag| tag == "*" || tag == etag)
 }
 
 fn user_agent(headers: &HeaderMap) -> Option<String> {
