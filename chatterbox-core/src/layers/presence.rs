@@ -1,23 +1,39 @@
-//! The task that reports to the port: comings, goings, the lease of this node, and what became of others'.
+//! Who is online (S-103, S-104).
+//!
+//! ```text
+//! first connection on this node ─▶ port.arrive ─▶ Appeared ─┐
+//! last one ended, 12 s ago      ─▶ port.leave  ─▶ Vanished ─┼─▶ once a second: those who care, here and elsewhere
+//! a node's lease ran out        ─▶ port.claim_expired ──────┘
+//! ```
+//! One task reports, in order, and lets nobody wait for the port. A change that the port did not take is tried again.
+//! When the port has forgotten this node, everybody here arrives anew; after a time in which it did not answer, nodes
+//! renew their leases before any of them looks for the dead. A node that goes away in good order ends its lease early.
 
 use std::collections::{BTreeSet, HashMap};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::mpsc;
-use tokio::time::{Instant, MissedTickBehavior};
+use async_trait::async_trait;
+use serde::Serialize;
+use tokio::sync::mpsc::error::TrySendError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, MissedTickBehavior, timeout};
 
-use super::tell::News;
-use super::{Change, Here, lock};
+use super::Carry;
+use crate::app::Effect;
 use crate::clock::{Clock, Timestamp};
+use crate::domain::conversation::Kind;
+use crate::engine::chat::encode;
+use crate::error::Error;
 use crate::ids::{NodeId, UserId};
 use crate::log::{Deliveries, Subscribed};
 use crate::ports::presence::{Presence, PresenceError, Renewal, Transition};
 use crate::role::Role;
+use crate::tasks::Tasks;
 
 /// A node's lease and how often it is renewed (DESIGN.md section 4, Presence). With the time until another node looks
 /// and tells, a dead node's users are offline within 30 s (I7).
-pub(super) const LEASE: Duration = Duration::from_secs(26);
+const LEASE: Duration = Duration::from_secs(26);
 const RENEW_EVERY: Duration = Duration::from_secs(10);
 /// How often this node looks for others whose lease has run out.
 const CLAIM_EVERY: Duration = Duration::from_secs(2);
@@ -26,6 +42,8 @@ const GRACE: Duration = Duration::from_secs(12);
 /// The lease of a node that has closed all its connections ends after this time: whoever is not back by then, on
 /// whichever node, is found to have left within the time of I7.
 const HANDED_OVER: Duration = Duration::from_secs(11);
+/// Nobody's end is held up longer by that.
+const HAND_OVER_MAX: Duration = Duration::from_secs(2);
 /// Comings and goings are told so often (S-103).
 const TELL_EVERY: Duration = Duration::from_secs(1);
 /// A change that the port did not take is tried again after this time.
@@ -34,20 +52,176 @@ const RETRY_AFTER: Duration = Duration::from_secs(2);
 const OTHERS_TIME: Duration = Duration::from_secs(5);
 /// The operator hears of a port that is away at most so often.
 const WARN_EVERY: Duration = Duration::from_secs(10);
+/// Users told about in one turn, so that the lease is renewed in time.
+const TOLD_AT_ONCE: usize = 256;
+/// Changes that wait for the presence port; above, they are dropped.
+const WAITING_MAX: usize = 65_536;
+/// Conversations of a user whose members are told.
+const CIRCLE_MAX: usize = 5_000;
+/// People a user has direct conversations with, or blocks, as far as they are looked at.
+const PEOPLE_MAX: usize = 1_000;
 
-/// The task.
-pub(super) struct Reporter {
+/// Counts each user's connections on this node and reports the first and the last.
+#[derive(Clone)]
+pub struct Presences {
+    connections: Arc<Mutex<HashMap<UserId, Here>>>,
+    changes: mpsc::Sender<Change>,
+}
+
+/// A user's connections on this node.
+#[derive(Debug, Clone, Copy, Default)]
+struct Here {
+    connections: u32,
+    /// Those at which the user is not.
+    away: u32,
+}
+
+impl Here {
+    fn is_away(self) -> bool {
+        self.away >= self.connections
+    }
+}
+
+enum Change {
+    Arrived(UserId, Option<Arc<Subscribed>>),
+    Left(UserId),
+    Activity(UserId),
+    /// Nobody is here any more, nor will be.
+    HandedOver(oneshot::Sender<()>),
+}
+
+impl Presences {
+    /// Reports to `port` as `node`, from a task of its own, which also renews the node's lease and tells the
+    /// connections that `deliveries` reaches.
+    pub fn start(
+        port: Arc<dyn Presence>,
+        node: NodeId,
+        clock: Arc<dyn Clock>,
+        deliveries: Arc<Deliveries>,
+        role: Role,
+        tasks: &Tasks,
+    ) -> Presences {
+        let (changes, incoming) = mpsc::channel(WAITING_MAX);
+        let connections: Arc<Mutex<HashMap<UserId, Here>>> = Arc::default();
+        let reporter = Reporter {
+            port,
+            node,
+            clock,
+            deliveries,
+            connections: connections.clone(),
+            leaving: HashMap::new(),
+            due: BTreeSet::new(),
+            news: HashMap::new(),
+            role,
+            renew_at: Instant::now(),
+            was_away: false,
+            claim_from: Instant::now(),
+            warned: None,
+        };
+        tasks.spawn_until_stopped(reporter.run(incoming));
+        Presences { connections, changes }
+    }
+
+    /// For a node whose connections are closed: who was here is given up by the others as soon as their grace is over
+    /// rather than when a whole lease is. Nothing is reported afterwards.
+    pub async fn hand_over(&self) {
+        let handing_over = async {
+            let (done, is_done) = oneshot::channel();
+            if self.changes.send(Change::HandedOver(done)).await.is_ok() {
+                // Dropped unanswered: the reporter has been stopped, and the lease runs out.
+                let _ = is_done.await;
+            }
+        };
+        if timeout(HAND_OVER_MAX, handing_over).await.is_err() {
+            tracing::warn!(
+                "presence could not be handed over in time; those who were here look online for up to {LEASE:?}"
+            );
+        }
+    }
+
+    fn count(&self, effect: &Effect) {
+        let mut connections = lock(&self.connections);
+        let change = match effect {
+            Effect::Arrived { user, circle } => {
+                let here = connections.entry(*user).or_default();
+                let was_away = here.connections > 0 && here.is_away();
+                here.connections += 1;
+                match here.connections {
+                    1 => Some(Change::Arrived(*user, circle.clone())),
+                    _ => was_away.then_some(Change::Activity(*user)),
+                }
+            }
+            Effect::Left { user, was_away, .. } => {
+                let Some(here) = connections.get_mut(user) else {
+                    return;
+                };
+                let before = here.is_away();
+                here.connections -= 1;
+                here.away = here.away.saturating_sub(u32::from(*was_away));
+                if here.connections == 0 {
+                    connections.remove(user);
+                    Some(Change::Left(*user))
+                } else {
+                    (here.is_away() != before).then_some(Change::Activity(*user))
+                }
+            }
+            Effect::Activity { user, away } => {
+                let Some(here) = connections.get_mut(user) else {
+                    return;
+                };
+                let before = here.is_away();
+                if *away {
+                    here.away += 1;
+                } else {
+                    here.away = here.away.saturating_sub(1);
+                }
+                (here.is_away() != before).then_some(Change::Activity(*user))
+            }
+            Effect::Publish { .. }
+            | Effect::Tell { .. }
+            | Effect::ProfileChanged(_)
+            | Effect::Opened { .. }
+            | Effect::PutOut { .. }
+            | Effect::Fence { .. }
+            | Effect::Typing { .. }
+            | Effect::StopTyping { .. }
+            | Effect::EndSessions { .. }
+            | Effect::Read(_)
+            | Effect::Enqueue(_)
+            | Effect::Audit { .. } => None,
+        };
+        // Sent under the lock, so that changes of one user stay in order.
+        if let Some(change) = change
+            && let Err(TrySendError::Full(_)) = self.changes.try_send(change)
+        {
+            tracing::warn!(
+                "presence is slower than its queue; who is online may be told wrongly for a while"
+            );
+        }
+    }
+}
+
+#[async_trait]
+impl Carry for Presences {
+    async fn carry(&self, effects: &[Effect]) {
+        for effect in effects {
+            self.count(effect);
+        }
+    }
+}
+
+struct Reporter {
     port: Arc<dyn Presence>,
     node: NodeId,
     clock: Arc<dyn Clock>,
-    pub(super) deliveries: Arc<Deliveries>,
+    deliveries: Arc<Deliveries>,
     connections: Arc<Mutex<HashMap<UserId, Here>>>,
     /// Those without a connection here whom the port still counts.
     leaving: HashMap<UserId, Leaving>,
     /// When their time is up.
     due: BTreeSet<(Instant, UserId)>,
     /// What is to be told. The last change counts.
-    pub(super) news: HashMap<UserId, News>,
+    news: HashMap<UserId, News>,
     role: Role,
     renew_at: Instant,
     /// The last renewal failed.
@@ -65,33 +239,34 @@ struct Leaving {
     counted: bool,
 }
 
-impl Reporter {
-    pub(super) fn new(
-        port: Arc<dyn Presence>,
-        node: NodeId,
-        clock: Arc<dyn Clock>,
-        deliveries: Arc<Deliveries>,
-        connections: Arc<Mutex<HashMap<UserId, Here>>>,
-        role: Role,
-    ) -> Reporter {
-        Reporter {
-            port,
-            node,
-            clock,
-            deliveries,
-            connections,
-            leaving: HashMap::new(),
-            due: BTreeSet::new(),
-            news: HashMap::new(),
-            role,
-            renew_at: Instant::now(),
-            was_away: false,
-            claim_from: Instant::now(),
-            warned: None,
-        }
-    }
+enum News {
+    Online {
+        at: Timestamp,
+        circle: Option<Arc<Subscribed>>,
+    },
+    Offline {
+        last_seen: Timestamp,
+    },
+}
 
-    pub(super) async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
+/// S-103.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceOnline {
+    user_id: UserId,
+    at: Timestamp,
+}
+
+/// S-104.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PresenceOffline {
+    user_id: UserId,
+    last_seen: Timestamp,
+}
+
+impl Reporter {
+    async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         let mut claims = ticks(CLAIM_EVERY);
         let mut tellings = ticks(TELL_EVERY);
         // A lease is for the users of a node, and who runs out of it is looked for by those who watch and by workers.
@@ -285,6 +460,74 @@ impl Reporter {
         }
         Ok(())
     }
+
+    async fn tell(&mut self) {
+        let users: Vec<UserId> = self.news.keys().take(TOLD_AT_ONCE).copied().collect();
+        for user in users {
+            let Some(news) = self.news.remove(&user) else {
+                continue;
+            };
+            if let Err(error) = self.tell_one(user, news).await {
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the coming or going of user {user} could not be told"
+                );
+            }
+        }
+    }
+
+    async fn tell_one(&self, user: UserId, news: News) -> Result<(), Error> {
+        let (packet, circle) = match news {
+            News::Online { at, circle } => {
+                let event = PresenceOnline { user_id: user, at };
+                (encode::event("presence:online", &event), circle)
+            }
+            News::Offline { last_seen } => {
+                let event = PresenceOffline {
+                    user_id: user,
+                    last_seen,
+                };
+                (encode::event("presence:offline", &event), None)
+            }
+        };
+        let circle = match circle {
+            Some(circle) => circle,
+            None => Arc::new(self.circle(user).await?),
+        };
+        let outgoing = self.deliveries.outgoing();
+        if outgoing.is_none() && !self.deliveries.has_onlookers(user, &circle) {
+            return Ok(());
+        }
+        let stores = self.deliveries.stores();
+        let row = stores.users.get(user).await?;
+        if !row.is_some_and(|row| row.settings.show_presence) {
+            return Ok(());
+        }
+        let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
+        // Who blocks and who is blocked don't hear of each other (S-135).
+        let mut except = stores.blocks.blockers_of(user, &partners).await?;
+        let blocked = stores.blocks.list(user, None, PEOPLE_MAX).await?;
+        except.extend(blocked.into_iter().map(|block| block.user));
+        self.deliveries
+            .tell_presence(user, &partners, &circle.groups, &except, &packet);
+        if let Some(outgoing) = outgoing {
+            outgoing.presence(user, partners, circle.groups.clone(), except, packet);
+        }
+        Ok(())
+    }
+
+    async fn circle(&self, user: UserId) -> Result<Subscribed, Error> {
+        let conversations = &self.deliveries.stores().conversations;
+        let mut circle = Subscribed::default();
+        for one in conversations.overview(user, CIRCLE_MAX).await? {
+            match one.conversation.kind {
+                Kind::Direct => circle.directs.push(one.conversation.id),
+                Kind::Group => circle.groups.push(one.conversation.id),
+                Kind::Room(_) => {}
+            }
+        }
+        Ok(circle)
+    }
 }
 
 fn ticks(every: Duration) -> tokio::time::Interval {
@@ -298,4 +541,8 @@ async fn sleep_until(at: Option<Instant>) {
         Some(at) => tokio::time::sleep_until(at).await,
         None => std::future::pending().await,
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
