@@ -51,7 +51,12 @@ impl Cluster {
         let ann = new_user.id;
         stores.users.insert(new_user).await.unwrap();
         let room = samples::new_room(&*ids, "tea", None);
-        let CreatedRoom::Created(room) = stores.conversations.create_room(room, 9).await.unwrap() else {
+        let CreatedRoom::Created(room) = stores
+            .conversations
+            .create_room(room, samples::ROOMS_MAX)
+            .await
+            .unwrap()
+        else {
             panic!("the room is new")
         };
         Cluster {

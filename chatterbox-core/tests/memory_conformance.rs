@@ -35,7 +35,7 @@ mod bounds {
     use chatterbox_core::ports::queue::Queue;
     use chatterbox_core::ports::storage::{Appended, Head, InsertUserError, StoreError};
     use chatterbox_core::testkit::SeededIds;
-    use chatterbox_core::testkit::samples::{message, new_room, new_user, now, session};
+    use chatterbox_core::testkit::samples::{ROOMS_MAX, message, new_room, new_user, now, session};
 
     #[tokio::test]
     async fn full_stores_say_so_and_go_on() {
@@ -68,10 +68,14 @@ mod bounds {
         assert!(stores.blocks.unblock(ann.id, bob).await.unwrap());
 
         let room = new_room(&ids, "general", Some(ann.id));
-        stores.conversations.create_room(room.clone(), 9).await.unwrap();
+        stores
+            .conversations
+            .create_room(room.clone(), ROOMS_MAX)
+            .await
+            .unwrap();
         let full = stores
             .conversations
-            .create_room(new_room(&ids, "random", None), 9)
+            .create_room(new_room(&ids, "random", None), ROOMS_MAX)
             .await;
         assert!(matches!(full, Err(StoreError::Full)), "{full:?}");
         let full = stores

@@ -9,7 +9,7 @@ use crate::domain::entry::{ClientMessageId, EntryKind, MessageBody};
 use crate::domain::session::Session;
 use crate::domain::user::{Email, NewUser, PasswordHash, Username};
 use crate::ids::{ConversationId, EntryId, IdSource, SessionId, UserId};
-use crate::ports::storage::NewEntry;
+use crate::ports::storage::{NewEntry, RoomsMax};
 
 /// The moment at which samples are made: 2025-11-22T00:00:00Z.
 pub fn now() -> Timestamp {
@@ -59,6 +59,12 @@ pub fn session(ids: &dyn IdSource, user: UserId) -> Session {
         user_agent: None,
     }
 }
+
+/// More rooms than any test makes or joins.
+pub const ROOMS_MAX: RoomsMax = RoomsMax {
+    made: 1_000,
+    joined: 1_000,
+};
 
 /// The name of a room that tests know to be one.
 pub fn room_name(name: &str) -> RoomName {

@@ -13,7 +13,7 @@ use chatterbox_core::ports::storage::{
 };
 use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::SeededIds;
-use chatterbox_core::testkit::samples::{message, new_group, new_room};
+use chatterbox_core::testkit::samples::{ROOMS_MAX, message, new_group, new_room};
 use chatterbox_server::adapters::mongo::{MongoOptions, MongoStore};
 use mongodb::event::EventHandler;
 use mongodb::event::command::CommandEvent;
@@ -119,7 +119,7 @@ async fn who_joins_or_leaves_a_room_is_counted_wherever_it_was_cut() {
     let here = database.open().await.stores();
     let ids = SeededIds::new(1);
     let room = new_room(&ids, "general", Some(UserId::new(&ids)));
-    let room = match here.conversations.create_room(room, 9).await.unwrap() {
+    let room = match here.conversations.create_room(room, ROOMS_MAX).await.unwrap() {
         CreatedRoom::Created(room) => room.id,
         other => panic!("{other:?}"),
     };

@@ -7,7 +7,7 @@ use crate::domain::conversation::{self, NewRoom, RoomName, RoomSummary};
 use crate::domain::entry::EntryKind;
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Proposal;
-use crate::ports::storage::CreatedRoom;
+use crate::ports::storage::{CreatedRoom, RoomsMax};
 use crate::views::RoomView;
 
 /// Makes a room (S-076). The caller becomes its moderator; the operator's rooms have none.
@@ -47,12 +47,11 @@ impl UseCase for CreateRoom {
             creator,
             created_at: app.clock.now(),
         };
-        match app
-            .stores
-            .conversations
-            .create_room(room, app.quotas.rooms_made_max)
-            .await?
-        {
+        let rooms_max = RoomsMax {
+            made: app.quotas.rooms_made_max,
+            joined: app.quotas.rooms_joined_max,
+        };
+        match app.stores.conversations.create_room(room, rooms_max).await? {
             CreatedRoom::Created(conversation) => {
                 let members = u64::from(creator.is_some());
                 let summary = RoomSummary {
@@ -64,7 +63,8 @@ impl UseCase for CreateRoom {
                 Ok(Outcome::of(RoomCreated { room }))
             }
             CreatedRoom::NameTaken(_) => Err(Error::DuplicateRoom),
-            CreatedRoom::TooMany => Err(Error::QuotaExceeded("you have made as many rooms as allowed")),
+            CreatedRoom::MadeTooMany => Err(Error::QuotaExceeded("you have made as many rooms as allowed")),
+            CreatedRoom::JoinedTooMany => Err(Error::QuotaExceeded("you are in as many rooms as allowed")),
         }
     }
 }

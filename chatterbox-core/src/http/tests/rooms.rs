@@ -1,6 +1,7 @@
 use serde_json::{Value, json};
 
-use super::world::{Answer, World, id_of, text};
+use super::world::{Answer, Options, World, id_of, text};
+use crate::app::Quotas;
 
 struct Reader {
     world: World,
@@ -10,7 +11,10 @@ struct Reader {
 
 impl Reader {
     async fn new() -> Reader {
-        let world = World::new();
+        Reader::of(World::new()).await
+    }
+
+    async fn of(world: World) -> Reader {
         let ann = world.register("ann").await;
         let (token, user) = (text(&ann, "accessToken"), id_of(&ann));
         Reader { world, token, user }
@@ -91,6 +95,36 @@ async fn s_076_a_room_is_created_once() {
         assert_eq!(answer.refusal(), (400, "VALIDATION"), "{body}");
         assert_eq!(answer.fields(), [field], "{body}");
     }
+}
+
+#[tokio::test]
+async fn s_076_who_is_in_as_many_rooms_as_allowed_makes_none() {
+    let quotas = Quotas {
+        rooms_joined_max: 2,
+        ..Quotas::default()
+    };
+    let world = World::with(Options {
+        quotas,
+        ..Options::default()
+    });
+    let ann = Reader::of(world).await;
+    for (name, expected) in [("one", 201), ("two", 201), ("three", 409)] {
+        assert_eq!(
+            ann.create(&json!({ "name": name })).await.status,
+            expected,
+            "{name}"
+        );
+    }
+    let refused = ann.create(&json!({ "name": "three" })).await;
+    assert_eq!(refused.refusal(), (409, "QUOTA_EXCEEDED"));
+    assert_eq!(ann.get("/api/rooms/three").await.refusal(), (404, "NOT_FOUND"));
+    // S-071 is the other way in.
+    let of_bob = ann.world.token("bob").await;
+    let room = json!({ "name": "of-bob" });
+    let room = ann.world.post("/api/rooms", &room).token(&of_bob).send().await;
+    let path = format!("/api/conversations/{}/join", text(&room.body, "id"));
+    let joins = || ann.world.post(&path, &json!({})).token(&ann.token);
+    assert_eq!(joins().send().await.refusal(), (409, "QUOTA_EXCEEDED"));
 }
 
 #[tokio::test]

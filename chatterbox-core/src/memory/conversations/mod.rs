@@ -17,7 +17,8 @@ use crate::domain::standing::Standing;
 use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::{
     ConversationLog as _, ConversationStore, Created, CreatedRoom, Glance, Head, Invite, JoinedRoom,
-    LeftRoom, MessageStore as _, Overview, Projected, Projection, ReadPointer, RoomPage, StoreError,
+    LeftRoom, MessageStore as _, Overview, Projected, Projection, ReadPointer, RoomPage, RoomsMax,
+    StoreError,
 };
 
 /// Conversations, room names, members and invites in memory. What it projects it writes to the twins of the log and
@@ -42,16 +43,18 @@ impl MemoryConversations {
 
 #[async_trait]
 impl ConversationStore for MemoryConversations {
-    async fn create_room(&self, room: NewRoom, rooms_max: u64) -> Result<CreatedRoom, StoreError> {
+    async fn create_room(&self, room: NewRoom, rooms_max: RoomsMax) -> Result<CreatedRoom, StoreError> {
         let mut rows = lock(&self.rows);
         if let Some(existing) = rows.room_by_name(&room.name) {
             return Ok(CreatedRoom::NameTaken(existing.clone()));
         }
-        if room
-            .creator
-            .is_some_and(|creator| rows.rooms_made_by(creator) >= rooms_max)
-        {
-            return Ok(CreatedRoom::TooMany);
+        if let Some(creator) = room.creator {
+            if rows.rooms_made_by(creator) >= rooms_max.made {
+                return Ok(CreatedRoom::MadeTooMany);
+            }
+            if rows.rooms_joined_by(creator) >= rooms_max.joined {
+                return Ok(CreatedRoom::JoinedTooMany);
+            }
         }
         rows.room_for(1 + usize::from(room.creator.is_some()))?;
         let conversation = Conversation {

@@ -223,6 +223,12 @@ impl Rows {
         }
     }
 
+    pub(super) fn rooms_joined_by(&self, user: UserId) -> u64 {
+        let is_room =
+            |(conversation, _): &(&Conversation, &Member)| matches!(conversation.kind, Kind::Room(_));
+        self.memberships_of(user).filter(is_room).count() as u64
+    }
+
     pub(super) fn join_room(
         &mut self,
         room: ConversationId,
@@ -238,9 +244,7 @@ impl Rows {
         }
         let first = !row.members.contains_key(&user);
         if first {
-            let is_room =
-                |(conversation, _): &(&Conversation, &Member)| matches!(conversation.kind, Kind::Room(_));
-            if self.memberships_of(user).filter(is_room).count() as u64 >= rooms_max {
+            if self.rooms_joined_by(user) >= rooms_max {
                 return Ok(JoinedRoom::TooMany);
             }
             self.room_for(1)?;

@@ -18,8 +18,19 @@ pub enum CreatedRoom {
     /// A room of that name exists; it was left as it is. Under the id that was given, it is this very room: the
     /// answer to an earlier attempt was lost.
     NameTaken(Conversation),
-    /// The creator has `rooms_max` rooms already.
-    TooMany,
+    /// The creator has made as many rooms as they may.
+    MadeTooMany,
+    /// The creator is in as many rooms as they may, and would be in this one.
+    JoinedTooMany,
+}
+
+/// How many rooms a user may have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoomsMax {
+    /// That they have made (archived ones not counted).
+    pub made: u64,
+    /// That they are in.
+    pub joined: u64,
 }
 
 /// The answer to opening a direct conversation or making a group.
@@ -126,9 +137,9 @@ pub struct Invite {
 #[async_trait]
 pub trait ConversationStore: Send + Sync {
     /// Adds a room and, if it has a creator, the creator as moderator; all or nothing, durable when it returns.
-    /// Of concurrent calls with one name exactly one is `Created` (S-001, S-076). `rooms_max` bounds the rooms a
-    /// creator may have made (archived ones not counted).
-    async fn create_room(&self, room: NewRoom, rooms_max: u64) -> Result<CreatedRoom, StoreError>;
+    /// Of concurrent calls with one name exactly one is `Created` (S-001, S-076). `rooms_max` bounds the rooms of its
+    /// creator, under any race with other creations and joins.
+    async fn create_room(&self, room: NewRoom, rooms_max: RoomsMax) -> Result<CreatedRoom, StoreError>;
 
     /// The direct conversation of a pair; made, with both as members, if there is none. Of concurrent calls from both
     /// sides exactly one is new (S-063). Opening it takes the opener's `hidden_at` away.

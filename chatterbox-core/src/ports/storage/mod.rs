@@ -13,7 +13,7 @@ use std::sync::Arc;
 pub use blocks::{Between, Block, BlockStore, Blocked};
 pub use conversations::{
     ConversationStore, Created, CreatedRoom, Glance, Invite, JoinedRoom, LeftRoom, Overview, ReadPointer,
-    RoomPage,
+    RoomPage, RoomsMax,
 };
 pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
 pub use messages::{HiddenMessage, MessageStore, SearchQuery};

@@ -9,7 +9,7 @@ use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{Appended, CreatedRoom, NewEntry, Projected, Projection, READ_MAX, Stores};
 use crate::testkit::SeededIds;
 use crate::testkit::conformance::Port;
-use crate::testkit::samples::{message, new_group, new_room, now};
+use crate::testkit::samples::{ROOMS_MAX, message, new_group, new_room, now};
 
 pub(super) struct Chat<P> {
     pub(super) stores: P,
@@ -56,7 +56,13 @@ impl<P: Port<Target = Stores>> Chat<P> {
 
     pub(super) async fn room(&self, name: &str, creator: Option<UserId>) -> ConversationId {
         let room = new_room(&self.ids, name, creator);
-        match self.stores.conversations.create_room(room, 1_000).await.unwrap() {
+        match self
+            .stores
+            .conversations
+            .create_room(room, ROOMS_MAX)
+            .await
+            .unwrap()
+        {
             CreatedRoom::Created(room) => room.id,
             other => panic!("{other:?}"),
         }

@@ -7,10 +7,10 @@ use crate::domain::conversation::{Conversation, History, Kind, Role, RoomName, V
 use crate::domain::entry::Seq;
 use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::{
-    ConversationStore, CreatedRoom, Head, JoinedRoom, LeftRoom, Projected, Projection,
+    ConversationStore, CreatedRoom, Head, JoinedRoom, LeftRoom, Projected, Projection, RoomsMax,
 };
 use crate::testkit::SeededIds;
-use crate::testkit::samples::{new_room, room_name};
+use crate::testkit::samples::{ROOMS_MAX, new_room, room_name};
 
 /// One test per behaviour of a [`ConversationStore`]; the argument makes an empty one.
 #[macro_export]
@@ -27,6 +27,8 @@ macro_rules! conversation_store_conformance {
                 a_taken_name_leaves_the_room_as_it_is,
                 the_same_room_again_is_told_by_its_id,
                 a_creator_has_so_many_rooms_and_no_more,
+                a_room_is_not_made_by_who_is_in_enough_of_them,
+                racing_creations_and_joins_leave_a_user_in_so_many_rooms,
                 archived_rooms_are_found_but_not_listed,
                 rooms_are_listed_in_order_of_name,
                 joining_again_changes_nothing,
@@ -46,11 +48,9 @@ macro_rules! conversation_store_conformance {
     };
 }
 
-const PLENTY: u64 = 1_000;
-
 async fn create(store: &impl Port<Target: ConversationStore>, ids: &SeededIds, name: &str) -> ConversationId {
     let room = new_room(ids, name, None);
-    match store.create_room(room, PLENTY).await.unwrap() {
+    match store.create_room(room, ROOMS_MAX).await.unwrap() {
         CreatedRoom::Created(room) => room.id,
         other => panic!("{other:?}"),
     }
@@ -61,7 +61,10 @@ async fn join(
     room: ConversationId,
     user: UserId,
 ) -> JoinedRoom {
-    store.join_room(room, user, Head::EMPTY, PLENTY).await.unwrap()
+    store
+        .join_room(room, user, Head::EMPTY, ROOMS_MAX.joined)
+        .await
+        .unwrap()
 }
 
 async fn archive(store: &impl Port<Target: ConversationStore>, room: ConversationId) {
@@ -103,7 +106,7 @@ where
         created_at: room.created_at,
         archived: false,
     };
-    let answer = store.create_room(room.clone(), PLENTY).await.unwrap();
+    let answer = store.create_room(room.clone(), ROOMS_MAX).await.unwrap();
     assert_eq!(answer, CreatedRoom::Created(expected.clone()));
     assert_eq!(store.get(room.id).await.unwrap().as_ref(), Some(&expected));
     assert_eq!(
@@ -147,7 +150,7 @@ where
     let ids = Arc::new(SeededIds::new(1));
     let answers = at_once(&store, 20, |store, _| {
         let room = new_room(&*ids, "general", Some(UserId::new(&*ids)));
-        async move { store.create_room(room, PLENTY).await.unwrap() }
+        async move { store.create_room(room, ROOMS_MAX).await.unwrap() }
     })
     .await;
     assert_eq!(
@@ -158,7 +161,7 @@ where
     for answer in answers {
         match answer {
             CreatedRoom::Created(room) | CreatedRoom::NameTaken(room) => assert_eq!(room, stored),
-            CreatedRoom::TooMany => panic!("no creator has many"),
+            other @ (CreatedRoom::MadeTooMany | CreatedRoom::JoinedTooMany) => panic!("{other:?}"),
         }
     }
     assert_eq!(members(&*store, stored.id).await, 1);
@@ -173,11 +176,12 @@ where
     let ids = SeededIds::new(1);
     let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
     let first = new_room(&ids, "general", Some(ann));
-    store.create_room(first.clone(), PLENTY).await.unwrap();
+    store.create_room(first.clone(), ROOMS_MAX).await.unwrap();
     let mut second = new_room(&ids, "general", Some(bob));
     second.description = Some("mine now".to_owned());
     // The name is looked up before the creator's rooms are counted.
-    for rooms_max in [PLENTY, 0] {
+    let none = RoomsMax { made: 0, joined: 0 };
+    for rooms_max in [ROOMS_MAX, none] {
         let answer = store.create_room(second.clone(), rooms_max).await.unwrap();
         assert!(
             matches!(&answer, CreatedRoom::NameTaken(room) if room.id == first.id && room.description.is_none()),
@@ -197,8 +201,9 @@ where
     let store = make().await;
     let ids = SeededIds::new(1);
     let room = new_room(&ids, "general", Some(UserId::new(&ids)));
-    store.create_room(room.clone(), 1).await.unwrap();
-    let answer = store.create_room(room.clone(), 1).await.unwrap();
+    let one = RoomsMax { made: 1, joined: 1 };
+    store.create_room(room.clone(), one).await.unwrap();
+    let answer = store.create_room(room.clone(), one).await.unwrap();
     assert!(matches!(answer, CreatedRoom::NameTaken(stored) if stored.id == room.id));
     assert_eq!(members(&store, room.id).await, 1);
 }
@@ -213,8 +218,12 @@ where
     let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
     let creates = async |name: &str, creator| {
         let room = new_room(&ids, name, creator);
-        let answer = store.create_room(room.clone(), 2).await.unwrap();
-        matches!(answer, CreatedRoom::Created(_)).then_some(room.id)
+        let two = RoomsMax { made: 2, ..ROOMS_MAX };
+        match store.create_room(room.clone(), two).await.unwrap() {
+            CreatedRoom::Created(_) => Some(room.id),
+            CreatedRoom::MadeTooMany => None,
+            other => panic!("{other:?}"),
+        }
     };
     let first = creates("one", Some(ann)).await.unwrap();
     creates("two", Some(ann)).await.unwrap();
@@ -227,6 +236,81 @@ where
     archive(&store, first).await;
     assert!(creates("three", Some(ann)).await.is_some());
     assert_eq!(creates("four", Some(ann)).await, None);
+}
+
+/// S-076, S-084. Whoever makes a room is in it, and it counts.
+pub async fn a_room_is_not_made_by_who_is_in_enough_of_them<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: ConversationStore>,
+{
+    let store = make().await;
+    let ids = SeededIds::new(1);
+    let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
+    let max = RoomsMax {
+        joined: 2,
+        ..ROOMS_MAX
+    };
+    let creates = async |name: &str, creator| {
+        let room = new_room(&ids, name, Some(creator));
+        (room.id, store.create_room(room, max).await.unwrap())
+    };
+    let joins = async |room| store.join_room(room, ann, Head::EMPTY, max.joined).await.unwrap();
+    let (of_bob, _) = creates("of-bob", bob).await;
+    let (other, _) = creates("other", bob).await;
+    joins(of_bob).await;
+    let (first, answer) = creates("one", ann).await;
+    assert!(matches!(answer, CreatedRoom::Created(_)), "{answer:?}");
+    let (second, answer) = creates("two", ann).await;
+    assert_eq!(answer, CreatedRoom::JoinedTooMany);
+    assert_eq!(store.get(second).await.unwrap(), None);
+    assert_eq!(store.room_by_name(&room_name("two")).await.unwrap(), None);
+    assert_eq!(joins(other).await, JoinedRoom::TooMany);
+    // Neither a name that was taken nor a room that was left counts.
+    let (_, answer) = creates("other", ann).await;
+    assert!(matches!(answer, CreatedRoom::NameTaken(_)), "{answer:?}");
+    store.leave_room(first, ann).await.unwrap();
+    let (second, answer) = creates("two", ann).await;
+    assert!(matches!(answer, CreatedRoom::Created(_)), "{answer:?}");
+    let made = store.member(second, ann).await.unwrap().unwrap();
+    assert_eq!((made.role, made.left_seq), (Role::Moderator, None));
+    assert_eq!(members(&store, second).await, 1);
+}
+
+/// S-076, S-084.
+pub async fn racing_creations_and_joins_leave_a_user_in_so_many_rooms<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: ConversationStore>,
+{
+    let store = Arc::new(make().await);
+    let ids = Arc::new(SeededIds::new(1));
+    let ann = UserId::new(&*ids);
+    let mut open = Vec::new();
+    for number in 0..6 {
+        open.push(create(&*store, &ids, &format!("open-{number}")).await);
+    }
+    let max = RoomsMax {
+        joined: 4,
+        ..ROOMS_MAX
+    };
+    let answers = at_once(&store, 12, |store, number| {
+        let room = new_room(&*ids, &format!("of-ann-{number}"), Some(ann));
+        let joins = open.get(number).copied();
+        async move {
+            match joins {
+                Some(room) => {
+                    let answer = store.join_room(room, ann, Head::EMPTY, max.joined).await.unwrap();
+                    matches!(answer, JoinedRoom::Joined { .. })
+                }
+                None => matches!(
+                    store.create_room(room, max).await.unwrap(),
+                    CreatedRoom::Created(_)
+                ),
+            }
+        }
+    })
+    .await;
+    assert_eq!(count(&answers, |came_in| *came_in), 4);
+    assert_eq!(store.overview(ann, 100).await.unwrap().len(), 4);
 }
 
 /// Their names stay taken.
@@ -246,7 +330,7 @@ where
     assert!(found.archived);
     assert_eq!(store.rooms(None, None, 10).await.unwrap().rooms, []);
     let answer = store
-        .create_room(new_room(&ids, "old-times", None), PLENTY)
+        .create_room(new_room(&ids, "old-times", None), ROOMS_MAX)
         .await
         .unwrap();
     assert!(matches!(answer, CreatedRoom::NameTaken(_)));
@@ -316,7 +400,7 @@ where
     let ids = SeededIds::new(1);
     let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
     let room = new_room(&ids, "general", Some(ann));
-    store.create_room(room.clone(), PLENTY).await.unwrap();
+    store.create_room(room.clone(), ROOMS_MAX).await.unwrap();
     for (user, first) in [(ann, false), (bob, true), (bob, false)] {
         let answer = join(&store, room.id, user).await;
         let members = members(&store, room.id).await;
@@ -471,7 +555,10 @@ where
     let store = make().await;
     let ids = SeededIds::new(1);
     let (room, ann) = (ConversationId::new(&ids), UserId::new(&ids));
-    store.join_room(room, ann, Head::EMPTY, PLENTY).await.unwrap_err();
+    store
+        .join_room(room, ann, Head::EMPTY, ROOMS_MAX.joined)
+        .await
+        .unwrap_err();
     assert_eq!(store.member(room, ann).await.unwrap(), None);
     let answer = store.leave_room(room, ann).await.unwrap();
     assert_eq!(

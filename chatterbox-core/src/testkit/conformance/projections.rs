@@ -14,7 +14,7 @@ use crate::domain::entry::{EntryKind, Seq};
 use crate::domain::standing::{Seat, Standing};
 use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::{Head, JoinedRoom, Projected, Projection, StoreError, Stores};
-use crate::testkit::samples::{new_group, new_room, room_name};
+use crate::testkit::samples::{ROOMS_MAX, new_group, new_room, room_name};
 
 /// One test per behaviour of a [`ConversationStore`](crate::ports::storage::ConversationStore) among the
 /// [`Stores`] of a backend; the argument makes empty ones.
@@ -343,7 +343,7 @@ where
     let found = store.room_by_name(&room_name("fresh")).await.unwrap().unwrap();
     assert_eq!((found.id, found.kind), (one, Kind::Room(room_name("one"))));
     let answer = store
-        .create_room(new_room(&chat.ids, "fresh", None), 9)
+        .create_room(new_room(&chat.ids, "fresh", None), ROOMS_MAX)
         .await
         .unwrap();
     assert!(

@@ -9,7 +9,9 @@ use chatterbox_core::ids::{ConversationId, JobId, UserId};
 use chatterbox_core::ports::storage::{Appended, StoreError, Stores};
 use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::SeededIds;
-use chatterbox_core::testkit::samples::{in_secs, keyed_message, message, new_room, new_user, now, session};
+use chatterbox_core::testkit::samples::{
+    ROOMS_MAX, in_secs, keyed_message, message, new_room, new_user, now, session,
+};
 use rusqlite::Connection;
 
 use super::schema::{BEFORE_USER_KEYS, MIGRATIONS};
@@ -51,7 +53,11 @@ async fn reopening_keeps_everything_whether_closed_or_not() {
             let stores = store.stores();
             stores.users.insert(ann.clone()).await.unwrap();
             stores.sessions.insert(&login).await.unwrap();
-            stores.conversations.create_room(room.clone(), 9).await.unwrap();
+            stores
+                .conversations
+                .create_room(room.clone(), ROOMS_MAX)
+                .await
+                .unwrap();
             stores
                 .log
                 .append(here, Seq::ZERO, vec![said.clone()])

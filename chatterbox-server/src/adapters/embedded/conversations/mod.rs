@@ -28,7 +28,7 @@ use chatterbox_core::domain::standing::Standing;
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{
     ConversationStore, Created, CreatedRoom, Glance, Head, Invite, JoinedRoom, LeftRoom, Overview, Projected,
-    Projection, ReadPointer, RoomPage, StoreError,
+    Projection, ReadPointer, RoomPage, RoomsMax, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _};
 
@@ -82,7 +82,7 @@ fn get(connection: &Connection, id: ConversationId) -> rusqlite::Result<Option<C
 
 #[async_trait]
 impl ConversationStore for EmbeddedConversations {
-    async fn create_room(&self, room: NewRoom, rooms_max: u64) -> Result<CreatedRoom, StoreError> {
+    async fn create_room(&self, room: NewRoom, rooms_max: RoomsMax) -> Result<CreatedRoom, StoreError> {
         self.write(move |connection| rooms::create(connection, room, rooms_max))
             .await
     }

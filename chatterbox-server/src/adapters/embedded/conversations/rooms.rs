@@ -5,7 +5,7 @@ use chatterbox_core::domain::conversation::{
 };
 use chatterbox_core::domain::entry::Seq;
 use chatterbox_core::ids::{ConversationId, UserId};
-use chatterbox_core::ports::storage::{CreatedRoom, Head, JoinedRoom, LeftRoom, RoomPage};
+use chatterbox_core::ports::storage::{CreatedRoom, Head, JoinedRoom, LeftRoom, RoomPage, RoomsMax};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
 use super::members::{self, Addition};
@@ -48,18 +48,30 @@ fn made_by(connection: &Connection, creator: UserId) -> rusqlite::Result<u64> {
         .query_row([creator.as_bytes()], |row| row.get::<_, u32>(0).map(u64::from))
 }
 
+fn joined_by(connection: &Connection, user: UserId) -> rusqlite::Result<u64> {
+    connection
+        .prepare_cached(
+            "SELECT count(*) FROM members m JOIN conversations c ON c.id = m.conversation
+             WHERE m.user = ?1 AND m.left_seq IS NULL AND c.kind = 'room'",
+        )?
+        .query_row([user.as_bytes()], |row| row.get::<_, u32>(0).map(u64::from))
+}
+
 pub(super) fn create(
     connection: &Connection,
     room: NewRoom,
-    rooms_max: u64,
+    rooms_max: RoomsMax,
 ) -> rusqlite::Result<CreatedRoom> {
     if let Some(existing) = by_name(connection, &room.name)? {
         return Ok(CreatedRoom::NameTaken(existing));
     }
-    if let Some(creator) = room.creator
-        && made_by(connection, creator)? >= rooms_max
-    {
-        return Ok(CreatedRoom::TooMany);
+    if let Some(creator) = room.creator {
+        if made_by(connection, creator)? >= rooms_max.made {
+            return Ok(CreatedRoom::MadeTooMany);
+        }
+        if joined_by(connection, creator)? >= rooms_max.joined {
+            return Ok(CreatedRoom::JoinedTooMany);
+        }
     }
     connection
         .prepare_cached(
@@ -185,13 +197,7 @@ pub(super) fn join(
     if is_banned {
         return Ok(Some(JoinedRoom::Banned));
     }
-    let joined: u32 = connection
-        .prepare_cached(
-            "SELECT count(*) FROM members m JOIN conversations c ON c.id = m.conversation
-             WHERE m.user = ?1 AND m.left_seq IS NULL AND c.kind = 'room'",
-        )?
-        .query_row([user.as_bytes()], |row| row.get(0))?;
-    if u64::from(joined) >= rooms_max {
+    if joined_by(connection, user)? >= rooms_max {
         return Ok(Some(JoinedRoom::TooMany));
     }
     let addition = Addition {

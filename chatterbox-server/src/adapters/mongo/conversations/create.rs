@@ -5,7 +5,7 @@ use chatterbox_core::domain::conversation::{
     Conversation, History, Kind, NewDirect, NewGroup, NewRoom, Role, Visibility,
 };
 use chatterbox_core::ids::UserId;
-use chatterbox_core::ports::storage::{Created, CreatedRoom, StoreError};
+use chatterbox_core::ports::storage::{Created, CreatedRoom, RoomsMax, StoreError};
 use mongodb::bson::{Document, doc};
 use serde::Deserialize;
 
@@ -46,8 +46,26 @@ impl MongoConversations {
         })
     }
 
-    /// 4 round trips: the name, the creator's rooms, the room, its moderator; and 1 to end.
-    pub(super) async fn make_room(&self, room: NewRoom, rooms_max: u64) -> Result<CreatedRoom, StoreError> {
+    /// 6 round trips: the name, the creator's rooms, their place in it (2), the room, its moderator; and 1 to end.
+    pub(super) async fn make_room(
+        &self,
+        room: NewRoom,
+        rooms_max: RoomsMax,
+    ) -> Result<CreatedRoom, StoreError> {
+        let (id, creator) = (room.id, room.creator);
+        let made = self.try_make_room(room, rooms_max).await?;
+        let is_mine = match &made {
+            CreatedRoom::Created(_) => true,
+            CreatedRoom::NameTaken(existing) => existing.id == id,
+            CreatedRoom::MadeTooMany | CreatedRoom::JoinedTooMany => false,
+        };
+        if let Some(creator) = creator.filter(|_| !is_mine) {
+            self.give_place_back(id, creator).await;
+        }
+        Ok(made)
+    }
+
+    async fn try_make_room(&self, room: NewRoom, rooms_max: RoomsMax) -> Result<CreatedRoom, StoreError> {
         let conversation = Conversation {
             id: room.id,
             kind: Kind::Room(room.name.clone()),
@@ -72,9 +90,12 @@ impl MongoConversations {
             }
             if let Some(creator) = room.creator {
                 let taken = self.rooms_made_by(creator).await?;
-                row.slot = slots::free(&taken, 0, rooms_max);
+                row.slot = slots::free(&taken, 0, rooms_max.made);
                 if row.slot.is_none() {
-                    return Ok(CreatedRoom::TooMany);
+                    return Ok(CreatedRoom::MadeTooMany);
+                }
+                if !self.take_place(room.id, creator, rooms_max.joined).await? {
+                    return Ok(CreatedRoom::JoinedTooMany);
                 }
             }
             if self.make(&row).await? {

@@ -234,9 +234,11 @@ fn founder(place: Place, founder: &Founder) -> Document {
     if let Some(peer) = founder.peer {
         set.insert("peer", peer);
     }
+    // Who makes a room has taken a place in it.
+    set.extend(fresh((Seq::ZERO, 0)));
     upsert(
         unseen(place, UserId::from_oid(founder.user)),
-        doc! { "$set": set, "$setOnInsert": fresh((Seq::ZERO, 0)) },
+        doc! { "$set": set, "$unset": { "gone": "" } },
     )
 }
 

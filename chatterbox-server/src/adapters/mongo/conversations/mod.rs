@@ -30,7 +30,7 @@ use chatterbox_core::domain::standing::Standing;
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{
     ConversationStore, Created, CreatedRoom, Glance, Head, Invite, JoinedRoom, LeftRoom, Overview, Projected,
-    Projection, ReadPointer, RoomPage, StoreError,
+    Projection, ReadPointer, RoomPage, RoomsMax, StoreError,
 };
 use mongodb::Collection;
 use mongodb::bson::{Document, doc};
@@ -103,7 +103,7 @@ impl MongoConversations {
 
 #[async_trait]
 impl ConversationStore for MongoConversations {
-    async fn create_room(&self, room: NewRoom, rooms_max: u64) -> Result<CreatedRoom, StoreError> {
+    async fn create_room(&self, room: NewRoom, rooms_max: RoomsMax) -> Result<CreatedRoom, StoreError> {
         self.make_room(room, rooms_max).await
     }
 

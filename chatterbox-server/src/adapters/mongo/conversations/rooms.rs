@@ -1,6 +1,6 @@
 //! Rooms: their names, and joining and leaving them.
 //!
-//! Who joins takes a place first: a row marked `gone` with a number among the rooms the user may be in (`slots`). That
+//! Who joins or makes one takes a place first: a row marked `gone` with a number among the rooms the user may be in (`slots`). That
 //! may fail, and says so. Coming in is an intent then, which can't fail any more but for a ban: those come by intents as
 //! well, so it sees the bans as they are at its place in the order. A place of a node that died is free after a day, or
 //! taken up when the user joins again.
@@ -149,7 +149,7 @@ impl MongoConversations {
     }
 
     /// Whether there is a place for the user now; also one that an earlier call took.
-    async fn take_place(
+    pub(super) async fn take_place(
         &self,
         room: ConversationId,
         user: UserId,
@@ -198,6 +198,18 @@ impl MongoConversations {
             }
         }
         Err(unsettled())
+    }
+
+    /// Of a room that has not come to be. Else it is free after a day.
+    pub(super) async fn give_place_back(&self, room: ConversationId, user: UserId) {
+        let unused = doc! { "_id": pair_key(room, user), "gone": { "$exists": true }, "rev": 0_i64 };
+        let delete = self.members.delete_one(unused);
+        if let Err(error) = self.shared.gate.call(delete.into_future()).await {
+            tracing::debug!(
+                error = &error as &dyn std::error::Error,
+                "a place in a room that was not made stays taken for a day"
+            );
+        }
     }
 
     pub(super) async fn is_banned(&self, room: ConversationId, user: UserId) -> Result<bool, StoreError> {
