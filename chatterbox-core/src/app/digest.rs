@@ -8,14 +8,15 @@ use super::{App, Caller, Error, Outcome, UseCase};
 use crate::clock::Timestamp;
 use crate::domain::conversation::{Kind, Member, Notify, Role};
 use crate::domain::entry::Seq;
-use crate::ids::{ConversationId, EntryId};
+use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
+use crate::ids::{ConversationId, EntryId, UserId};
 use crate::log::Place;
-use crate::ports::storage::Overview;
+use crate::ports::storage::{HiddenMessage, HiddenPlace, Overview};
 
-/// Conversations listed: all a user can have.
-const LISTED_MAX: usize = 5_000;
-/// Deletions listed that only the user sees.
-const DELETED_MAX: usize = 1_000;
+/// Deletions listed that only the user sees, and how many of them are read at a time. What is more is listed by the next
+/// digest: this one says that it was made when the last of them were.
+const DELETED_MAX: usize = 5_000;
+const DELETED_AT_ONCE: usize = 1_000;
 
 /// How far the clocks of nodes may be apart: one node stamps a digest, another one a deletion behind it. Deletions are
 /// listed twice rather than never.
@@ -85,7 +86,7 @@ impl UseCase for GetDigest {
         let user = by.actor.user()?.user;
         let conversations = &app.stores.conversations;
         let at = app.clock.now();
-        let mut overview = conversations.overview(user, LISTED_MAX).await?;
+        let mut overview = conversations.overview(user, CONVERSATIONS_LISTED_MAX).await?;
         let lagging: Vec<ConversationId> = overview
             .iter()
             .filter(|one| one.projected < one.head.seq)
@@ -94,7 +95,7 @@ impl UseCase for GetDigest {
         if !lagging.is_empty() {
             // Read pointers of those who wrote are brought up to date a little later.
             app.log.settle(&lagging).await?;
-            overview = conversations.overview(user, LISTED_MAX).await?;
+            overview = conversations.overview(user, CONVERSATIONS_LISTED_MAX).await?;
         }
         let mut items = Vec::with_capacity(overview.len());
         for mut one in overview {
@@ -114,14 +115,11 @@ impl UseCase for GetDigest {
             items.push(item(&one, at));
         }
         let deleted = match self.since {
-            Some(since) => {
-                let messages = &app.stores.messages;
-                messages
-                    .hidden_since(user, since.minus(CLOCKS_APART), DELETED_MAX)
-                    .await?
-            }
+            Some(since) => deleted_since(app, user, since.minus(CLOCKS_APART)).await?,
             None => Vec::new(),
         };
+        let is_all = deleted.len() < DELETED_MAX;
+        let listed_until = deleted.last().filter(|_| !is_all).map(|last| last.at);
         let deleted = deleted.into_iter().map(|hidden| DeletedForMe {
             conversation_id: hidden.conversation,
             message_id: hidden.message,
@@ -130,9 +128,26 @@ impl UseCase for GetDigest {
         Ok(Outcome::of(Digest {
             conversations: items,
             deleted_for_me: deleted.collect(),
-            at,
+            // The next one looks back by as much as clocks may be apart.
+            at: listed_until.map_or(at, |until| until.plus(CLOCKS_APART).min(at)),
         }))
     }
+}
+
+/// Oldest first.
+async fn deleted_since(app: &App, user: UserId, since: Timestamp) -> Result<Vec<HiddenMessage>, Error> {
+    let (mut deleted, mut place) = (Vec::new(), HiddenPlace::after(since));
+    while deleted.len() < DELETED_MAX {
+        let messages = &app.stores.messages;
+        let more = messages.hidden_since(user, place, DELETED_AT_ONCE).await?;
+        let is_last = more.len() < DELETED_AT_ONCE;
+        deleted.extend(more);
+        match deleted.last() {
+            Some(last) if !is_last => place = HiddenPlace::of(last),
+            Some(_) | None => break,
+        }
+    }
+    Ok(deleted)
 }
 
 fn item(one: &Overview, now: Timestamp) -> DigestItem {

@@ -8,4 +8,6 @@ use serde::{Deserialize, Serialize};
 pub enum Job {
     /// Delete the rows of sessions that ended long ago.
     SweepSessions,
+    /// Delete invites that are good no more.
+    SweepInvites,
 }

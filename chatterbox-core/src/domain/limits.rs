@@ -52,8 +52,9 @@ pub const PARTICIPANTS_SHOWN: usize = 10;
 pub const INVITE_SECS: RangeInclusive<u64> = 60..=30 * 24 * 3600;
 /// See [`INVITE_SECS`].
 pub const INVITE_SECS_DEFAULT: u64 = 7 * 24 * 3600;
-/// Conversations of one user that lists look at.
-pub const CONVERSATIONS_LISTED_MAX: usize = 2_000;
+/// Conversations of one user that their list and the digest of a resume look at: more than anybody comes to have, and
+/// few enough to be held in memory for a moment.
+pub const CONVERSATIONS_LISTED_MAX: usize = 50_000;
 /// An `Idempotency-Key`, in bytes.
 pub const IDEMPOTENCY_KEY_BYTES_MAX: usize = 64;
 /// The `User-Agent` kept with a session.

@@ -117,6 +117,13 @@ impl Place {
     }
 }
 
+/// Until the connection has taken most of what was sent, or is over.
+pub async fn room_in_queue(link: &Link) {
+    while link.queued_bytes() >= QUEUED_MAX && !link.is_closed() {
+        tokio::time::sleep(PACE).await;
+    }
+}
+
 impl Deliveries {
     /// Carries out a plan made of rows that were read after `mark`. Returns from which entry on the connection has now
     /// had everything, for each conversation that it hears, and where that failed.
@@ -253,9 +260,7 @@ impl Deliveries {
             .ok_or(Error::NotFound("conversation"))?;
         let mut sent = after;
         while sent < until && !link.is_closed() {
-            while link.queued_bytes() >= QUEUED_MAX && !link.is_closed() {
-                tokio::time::sleep(PACE).await;
-            }
+            room_in_queue(link).await;
             let limit = (until.0 - sent.0).min(PAGE);
             let limit = usize::try_from(limit).unwrap_or(1);
             let entries = self.stores.log.read_after(conversation, sent, limit).await?;

@@ -23,6 +23,7 @@ use super::state::State;
 use super::watched::Watched;
 use crate::domain::conversation::Kind;
 use crate::domain::entry::Seq;
+use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
 use crate::engine::Packet;
 use crate::error::Error;
 use crate::hub::{Channel, ConnectionId, Delivery, Link};
@@ -31,8 +32,6 @@ use crate::ports::storage::Overview;
 
 /// Direct conversations and groups that a connection hears from its login on; of more, those with the newest entries.
 const WATCHED_AT_LOGIN_MAX: usize = 2_000;
-/// Conversations of a user that are looked at, rooms included.
-pub(super) const OVERVIEW_MAX: usize = 5_000;
 /// How often rows are read again because too much happened meanwhile.
 const ATTEMPTS: u32 = 5;
 /// Users looked up in one question to the store.
@@ -114,7 +113,11 @@ impl Deliveries {
     pub async fn watch_mine(self: &Arc<Self>, link: &Link, user: UserId) -> Result<Subscribed, Error> {
         for _ in 0..ATTEMPTS {
             let mark = self.journal.mark();
-            let overview = self.stores.conversations.overview(user, OVERVIEW_MAX).await?;
+            let overview = self
+                .stores
+                .conversations
+                .overview(user, CONVERSATIONS_LISTED_MAX)
+                .await?;
             if let Some(subscribed) = self.watch_all(link, user, &overview, mark).await? {
                 return Ok(subscribed);
             }
@@ -338,7 +341,11 @@ impl Deliveries {
             }
         });
         for user in users {
-            let overview = self.stores.conversations.overview(user, OVERVIEW_MAX).await?;
+            let overview = self
+                .stores
+                .conversations
+                .overview(user, CONVERSATIONS_LISTED_MAX)
+                .await?;
             for one in delivered_unasked(&overview) {
                 let Some((head, joined)) = self.membership(one, user).await? else {
                     continue;

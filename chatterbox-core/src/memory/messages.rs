@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 
 use super::{MemoryLog, lock};
-use crate::clock::Timestamp;
 use crate::domain::current::{Edited, MessageState};
 use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::domain::text;
 use crate::domain::words::{self, Wanted};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::{
-    HiddenMessage, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
+    HiddenMessage, HiddenPlace, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
 };
 
 /// What became of messages in memory.
@@ -203,13 +202,14 @@ impl MessageStore for MemoryMessages {
     async fn hidden_since(
         &self,
         user: UserId,
-        since: Timestamp,
+        since: HiddenPlace,
         limit: usize,
     ) -> Result<Vec<HiddenMessage>, StoreError> {
         let rows = lock(&self.rows);
         let hidden = rows.hidden.get(&user).into_iter().flatten();
-        let mut later: Vec<HiddenMessage> = hidden.filter(|one| one.at > since).copied().collect();
-        later.sort_by_key(|one| (one.at, one.conversation, one.seq));
+        let later = hidden.filter(|one| HiddenPlace::of(one) > since);
+        let mut later: Vec<HiddenMessage> = later.copied().collect();
+        later.sort_by_key(HiddenPlace::of);
         later.truncate(limit);
         Ok(later)
     }

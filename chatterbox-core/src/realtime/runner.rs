@@ -14,7 +14,7 @@ use crate::engine::chat::{Identity, OpenedAck, Replied, Resume, ResumeAck, resum
 use crate::error::Error;
 use crate::hub::{Channel, Link};
 use crate::ids::{ConversationId, UserId};
-use crate::log::{Place, Plan, Subscribed};
+use crate::log::{Place, Plan, Subscribed, room_in_queue};
 use crate::views::RoomView;
 
 /// What a running action holds.
@@ -136,6 +136,7 @@ impl Runner {
         let places: Vec<Place> = digest.conversations.iter().map(|item| item.place).collect();
         let plan = Plan::new(&places, &resume.cursors.0, &self.live(&places));
         for packet in resumed(&digest, &plan.gaps) {
+            room_in_queue(&self.link).await;
             self.link.send(packet);
         }
         let (heard, failed) = self

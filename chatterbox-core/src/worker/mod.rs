@@ -18,7 +18,7 @@ const LEASE: Duration = Duration::from_mins(1);
 /// Attempts before a job is buried, and the pause before the second; it doubles with each further one.
 const ATTEMPTS_MAX: u32 = 8;
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// How often ended sessions are swept, and for how long they are kept to recognise stolen refresh tokens.
+/// How often what is over is swept, and for how long ended sessions are kept to recognise stolen refresh tokens.
 const SWEEP_EVERY: Duration = Duration::from_hours(1);
 const SESSIONS_KEPT: Duration = Duration::from_hours(30 * 24);
 /// Rows deleted in one step.
@@ -55,7 +55,7 @@ impl Worker {
         let mut sweeps = tokio::time::interval(SWEEP_EVERY);
         loop {
             let result = tokio::select! {
-                _ = sweeps.tick() => self.push(&Job::SweepSessions).await,
+                _ = sweeps.tick() => self.push_sweeps().await,
                 _ = looks.tick() => self.run_due().await.map(drop),
             };
             if let Err(error) = result {
@@ -80,6 +80,11 @@ impl Worker {
                 count += 1;
             }
         }
+    }
+
+    async fn push_sweeps(&self) -> Result<(), QueueError> {
+        self.push(&Job::SweepSessions).await?;
+        self.push(&Job::SweepInvites).await
     }
 
     async fn push(&self, job: &Job) -> Result<(), QueueError> {
@@ -116,6 +121,49 @@ impl Worker {
                 while self.stores.sessions.sweep(before, SWEEP_ROWS).await? == SWEEP_ROWS {}
                 Ok(())
             }
+            Job::SweepInvites => {
+                let conversations = &self.stores.conversations;
+                while conversations.sweep_invites(self.clock.now(), SWEEP_ROWS).await? == SWEEP_ROWS {}
+                Ok(())
+            }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ids::{ConversationId, UserId};
+    use crate::memory::{MemoryQueue, MemoryStores};
+    use crate::ports::storage::Invite;
+    use crate::testkit::samples::now;
+    use crate::testkit::{ManualClock, SeededIds};
+
+    /// S-071: more of them than go in one step, and none that is good.
+    #[tokio::test]
+    async fn invites_that_are_over_go_with_the_next_sweep() {
+        let (ids, clock) = (Arc::new(SeededIds::new(1)), Arc::new(ManualClock::at(now())));
+        let stores = MemoryStores::new(10_000);
+        let queue = Arc::new(MemoryQueue::new(100));
+        let worker = Worker::new(queue, stores.clone(), clock.clone(), ids.clone());
+        let (group, ann) = (ConversationId::new(&*ids), UserId::new(&*ids));
+        let over = SWEEP_ROWS + 7;
+        for number in 0..=over {
+            let mut token_hash = [0; 32];
+            token_hash[..8].copy_from_slice(&number.to_be_bytes());
+            let good_for = Duration::from_secs(if number == over { 7_200 } else { 60 });
+            let invite = Invite {
+                token_hash,
+                conversation: group,
+                created_by: ann,
+                created_at: now(),
+                expires_at: now().plus(good_for),
+            };
+            stores.conversations.add_invite(invite).await.unwrap();
+        }
+        clock.advance(Duration::from_hours(1));
+        worker.push_sweeps().await.unwrap();
+        assert_eq!(worker.run_due().await.unwrap(), 2);
+        assert_eq!(stores.conversations.revoke_invites(group).await.unwrap(), 1);
     }
 }

@@ -84,22 +84,25 @@ struct Resumed<'a> {
 
 /// The digest and the gaps, in as many `resumed` events as it takes.
 pub fn resumed(digest: &Digest, gaps: &[ConversationId]) -> Vec<Packet> {
-    let items = &digest.conversations;
-    let pages = items.len().div_ceil(DIGEST_PAGE).max(1);
+    let (items, deleted) = (&digest.conversations, &digest.deleted_for_me);
+    let pages = items.len().max(deleted.len()).div_ceil(DIGEST_PAGE).max(1);
     let page = |number: usize| {
-        let from = (number * DIGEST_PAGE).min(items.len());
-        let to = (from + DIGEST_PAGE).min(items.len());
         let is_first = number == 0;
         let resumed = Resumed {
             recovered: gaps.is_empty(),
             gaps: if is_first { gaps } else { &[] },
-            digest: &items[from..to],
+            digest: nth(number, items),
             page: number + 1,
             pages,
-            deleted_for_me: if is_first { &digest.deleted_for_me } else { &[] },
+            deleted_for_me: nth(number, deleted),
             at: digest.at,
         };
         encode::event("resumed", &resumed)
     };
     (0..pages).map(page).collect()
+}
+
+/// A page of them.
+fn nth<T>(number: usize, all: &[T]) -> &[T] {
+    all.chunks(DIGEST_PAGE).nth(number).unwrap_or_default()
 }

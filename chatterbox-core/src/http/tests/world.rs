@@ -251,17 +251,19 @@ impl World {
         self.stack.call(Actor::Operator, command).await.unwrap();
     }
 
+    /// Somebody with a session that is good.
+    pub(super) fn actor(&self, user: UserId) -> Actor {
+        Actor::User(Principal {
+            user,
+            session: SessionId::new(&*self.ids),
+            token: crate::ids::TokenId::new(&*self.ids),
+            expires_at: samples::in_secs(1_000_000),
+        })
+    }
+
     /// Writes messages to a room as its member.
     pub(super) async fn write(&self, user: UserId, room: &str, contents: impl IntoIterator<Item = String>) {
-        let session = SessionId::new(&*self.ids);
-        let token = crate::ids::TokenId::new(&*self.ids);
-        let expires_at = samples::in_secs(1_000_000);
-        let actor = Actor::User(Principal {
-            user,
-            session,
-            token,
-            expires_at,
-        });
+        let actor = self.actor(user);
         let join = JoinRoom {
             room_name: room.to_owned(),
         };

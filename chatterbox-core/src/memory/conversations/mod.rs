@@ -360,6 +360,10 @@ impl ConversationStore for MemoryConversations {
         Ok(invite.filter(|invite| invite.expires_at > now).cloned())
     }
 
+    async fn sweep_invites(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        Ok(lock(&self.rows).sweep_invites(before, limit))
+    }
+
     async fn revoke_invites(&self, conversation: ConversationId) -> Result<u64, StoreError> {
         Ok(lock(&self.rows).revoke_invites(conversation))
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Bound;
 
+use crate::clock::Timestamp;
 use crate::domain::conversation::{Conversation, Kind, Member, Role, RoomName, RoomSummary};
 use crate::domain::entry::Seq;
 use crate::domain::standing::{MemberChange, Seat, Standing};
@@ -367,6 +368,15 @@ impl Rows {
 
     pub(super) fn invite(&self, token_hash: &[u8; 32]) -> Option<&Invite> {
         self.invites.get(token_hash)
+    }
+
+    pub(super) fn sweep_invites(&mut self, before: Timestamp, limit: usize) -> usize {
+        let over = self.invites.values().filter(|invite| invite.expires_at < before);
+        let over: Vec<[u8; 32]> = over.map(|invite| invite.token_hash).take(limit).collect();
+        for token_hash in &over {
+            self.invites.remove(token_hash);
+        }
+        over.len()
     }
 
     pub(super) fn revoke_invites(&mut self, conversation: ConversationId) -> u64 {

@@ -226,7 +226,8 @@ pub trait ConversationStore: Send + Sync {
         users: &[UserId],
     ) -> Result<Vec<UserId>, StoreError>;
 
-    /// Everything the user is a member of, in any order, archived ones included: one query, at most `limit` (to 5,000).
+    /// Everything the user is a member of, in any order, archived ones included: one query, at most `limit`
+    /// (to 50,000).
     async fn overview(&self, user: UserId, limit: usize) -> Result<Vec<Overview>, StoreError>;
 
     /// What a list of the user shows of these conversations (at most 100) besides, in their order: a fixed number of
@@ -271,6 +272,9 @@ pub trait ConversationStore: Send + Sync {
 
     /// An invite that is good at `now`.
     async fn invite(&self, token_hash: &[u8; 32], now: Timestamp) -> Result<Option<Invite>, StoreError>;
+
+    /// Deletes invites that were good until before `before`, at most `limit` (to 1,000); how many.
+    async fn sweep_invites(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError>;
 
     /// Takes back all invites of a conversation; how many there were.
     async fn revoke_invites(&self, conversation: ConversationId) -> Result<u64, StoreError>;

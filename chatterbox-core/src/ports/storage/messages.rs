@@ -19,6 +19,37 @@ pub struct HiddenMessage {
     pub at: Timestamp,
 }
 
+/// A place in the order in which a user has hidden messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct HiddenPlace {
+    /// When.
+    pub at: Timestamp,
+    /// Where, for those of the same moment.
+    pub conversation: ConversationId,
+    /// And which.
+    pub seq: Seq,
+}
+
+impl HiddenPlace {
+    /// Behind everything of that moment.
+    pub fn after(at: Timestamp) -> HiddenPlace {
+        HiddenPlace {
+            at,
+            conversation: ConversationId::from_bytes([0xff; 12]),
+            seq: Seq(u32::MAX),
+        }
+    }
+
+    /// Of a message.
+    pub fn of(message: &HiddenMessage) -> HiddenPlace {
+        HiddenPlace {
+            at: message.at,
+            conversation: message.conversation,
+            seq: message.seq,
+        }
+    }
+}
+
 /// What is looked for, and where. Everything must match.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SearchQuery {
@@ -106,11 +137,11 @@ pub trait MessageStore: Send + Sync {
         Ok(found)
     }
 
-    /// What the user has hidden after `since`, oldest first, at most `limit` (1 to 1,000).
+    /// What the user has hidden behind this place, in order, at most `limit` (1 to 1,000).
     async fn hidden_since(
         &self,
         user: UserId,
-        since: Timestamp,
+        since: HiddenPlace,
         limit: usize,
     ) -> Result<Vec<HiddenMessage>, StoreError>;
 

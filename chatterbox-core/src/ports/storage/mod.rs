@@ -16,7 +16,7 @@ pub use conversations::{
     RoomPage, RoomsMax,
 };
 pub use log::{Appended, ConversationLog, Head, NewEntry, READ_MAX};
-pub use messages::{HiddenMessage, MessageStore, SearchQuery};
+pub use messages::{HiddenMessage, HiddenPlace, MessageStore, SearchQuery};
 pub use projection::{MemberStep, MessageChange, MessageStep, Projected, Projection, Reply};
 pub use sessions::{Rotation, SessionStore};
 pub use users::{FoundAt, FoundUser, InsertUserError, UserStore};

@@ -13,7 +13,7 @@ use crate::domain::change::Change;
 use crate::domain::current::{CurrentMessage, MessageState, Reacted};
 use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::ids::{ConversationId, EntryId, UserId};
-use crate::ports::storage::{HiddenMessage, SearchQuery, Stores};
+use crate::ports::storage::{HiddenMessage, HiddenPlace, SearchQuery, Stores};
 use crate::testkit::samples::in_secs;
 
 /// One test per behaviour of a [`MessageStore`](crate::ports::storage::MessageStore) among the [`Stores`] of a backend;
@@ -37,6 +37,7 @@ macro_rules! message_store_conformance {
                 what_is_hidden_of_several_conversations_is_told_at_once,
                 so_many_messages_are_hidden_and_no_more,
                 what_was_hidden_since_is_told_in_order,
+                what_was_hidden_comes_in_pages,
                 messages_are_found_by_their_words,
                 what_is_looked_for_is_no_query_language,
                 only_what_the_searcher_sees_is_found,
@@ -402,7 +403,8 @@ where
         assert_eq!(among, expected);
     }
     assert_eq!(store.hidden_among(ann, here, &[said[0].seq]).await.unwrap(), []);
-    let since = store.hidden_since(ann, in_secs(0), 9).await.unwrap();
+    let since = HiddenPlace::after(in_secs(0));
+    let since = store.hidden_since(ann, since, 9).await.unwrap();
     assert_eq!(since, [hidden(&said[1], 5)]);
 }
 
@@ -480,8 +482,40 @@ where
     for (since, limit) in [(0, 9), (2, 9), (2, 1), (7, 9)] {
         let later = expected.iter().filter(|one| one.at > in_secs(since));
         let later: Vec<HiddenMessage> = later.take(limit).copied().collect();
-        let found = store.hidden_since(ann, in_secs(since), limit).await.unwrap();
+        let place = HiddenPlace::after(in_secs(since));
+        let found = store.hidden_since(ann, place, limit).await.unwrap();
         assert_eq!(found, later, "since {since}");
+    }
+}
+
+/// S-109: also those of one moment, each once.
+pub async fn what_was_hidden_comes_in_pages<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target = Stores>,
+{
+    let chat = Chat::new(make).await;
+    let store = &chat.stores.messages;
+    let [ann, bob] = chat.users();
+    let (here, there) = (chat.group(&[ann, bob]).await, chat.group(&[ann, bob]).await);
+    let mut expected = Vec::new();
+    for number in 0..12 {
+        let place = if number % 3 == 0 { here } else { there };
+        let said = chat.say(place, bob, "hi").await;
+        let one = hidden(&said, 1 + number / 8);
+        store.hide(ann, one, 99).await.unwrap();
+        expected.push(one);
+    }
+    expected.sort_by_key(HiddenPlace::of);
+    for limit in [1, 2, 5, 12] {
+        let (mut found, mut place) = (Vec::new(), HiddenPlace::after(in_secs(0)));
+        loop {
+            let page = store.hidden_since(ann, place, limit).await.unwrap();
+            let Some(last) = page.last() else { break };
+            assert!(page.len() <= limit);
+            place = HiddenPlace::of(last);
+            found.extend(page);
+        }
+        assert_eq!(found, expected, "{limit} at a time");
     }
 }
 

@@ -38,6 +38,7 @@ macro_rules! private_conversations_conformance {
                 what_members_set_for_themselves_is_kept,
                 invites_are_good_until_they_end,
                 invites_are_taken_back_together,
+                invites_that_are_over_are_swept,
             ]
         );
     };
@@ -453,4 +454,25 @@ where
         let found = store.invite(&[token; 32], now()).await.unwrap();
         assert_eq!(found.is_some(), is_good);
     }
+}
+
+/// A few at a time, and none that is still good.
+pub async fn invites_that_are_over_are_swept<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target = Stores>,
+{
+    let chat = Chat::new(make).await;
+    let store = &chat.stores.conversations;
+    let [ann, bob] = chat.users();
+    let here = chat.group(&[ann, bob]).await;
+    for (token, ends_in_secs) in [(1, 10), (2, 20), (3, 30), (4, 600), (5, 40)] {
+        let invite = invite(here, ann, token, ends_in_secs);
+        store.add_invite(invite).await.unwrap();
+    }
+    for (before, limit, expected) in [(10, 9, 0), (31, 2, 2), (31, 2, 1), (31, 2, 0), (60, 9, 1)] {
+        let swept = store.sweep_invites(in_secs(before), limit).await.unwrap();
+        assert_eq!(swept, expected, "before {before}");
+    }
+    assert!(store.invite(&[4; 32], in_secs(60)).await.unwrap().is_some());
+    assert_eq!(store.revoke_invites(here).await.unwrap(), 1);
 }

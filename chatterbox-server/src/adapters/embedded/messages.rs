@@ -7,7 +7,7 @@ use chatterbox_core::domain::emoji::Emoji;
 use chatterbox_core::domain::entry::{Entry, EntryKind, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
 use chatterbox_core::ports::storage::{
-    HiddenMessage, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
+    HiddenMessage, HiddenPlace, MessageChange, MessageStep, MessageStore, Reply, SearchQuery, StoreError,
 };
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params, params};
 
@@ -272,16 +272,23 @@ fn hidden_among(
 fn hidden_since(
     connection: &Connection,
     user: UserId,
-    since: Timestamp,
+    since: HiddenPlace,
     limit: usize,
 ) -> rusqlite::Result<Vec<HiddenMessage>> {
     connection
         .prepare_cached(
             "SELECT conversation, seq, message, hidden_at FROM hidden
-             WHERE user = ?1 AND hidden_at > ?2 ORDER BY hidden_at, conversation, seq LIMIT ?3",
+             WHERE user = ?1 AND (hidden_at, conversation, seq) > (?2, ?3, ?4)
+             ORDER BY hidden_at, conversation, seq LIMIT ?5",
         )?
         .query_map(
-            params![user.as_bytes(), since.as_millis(), sql_limit(limit)],
+            params![
+                user.as_bytes(),
+                since.at.as_millis(),
+                since.conversation.as_bytes(),
+                since.seq.0,
+                sql_limit(limit)
+            ],
             |row| {
                 Ok(HiddenMessage {
                     conversation: ConversationId::from_bytes(row.get(0)?),
@@ -427,7 +434,7 @@ impl MessageStore for EmbeddedMessages {
     async fn hidden_since(
         &self,
         user: UserId,
-        since: Timestamp,
+        since: HiddenPlace,
         limit: usize,
     ) -> Result<Vec<HiddenMessage>, StoreError> {
         self.0

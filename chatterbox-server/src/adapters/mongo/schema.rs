@@ -138,6 +138,7 @@ fn indexes() -> Vec<Index> {
         Index::new("members", "seat", doc! { "conversation": 1, "seat": 1 }).of_those_with("seat"),
         gone,
         Index::new("invites", "conversation", doc! { "conversation": 1 }),
+        Index::new("invites", "end", doc! { "expiresAt": 1 }),
         Index::new("states", "deleted", doc! { "conversation": 1, "seq": 1 }).of_those(doc! { "deleted": true }),
         Index::new("hidden", "at", doc! { "user": 1, "at": 1 }),
         Index::new("hidden", "slot", doc! { "user": 1, "conversation": 1, "slot": 1 }).unique(),

@@ -1,13 +1,17 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::town::{Person, parsed, people};
 use crate::clock::Timestamp;
 use crate::domain::change::{Delete, Edit};
-use crate::domain::entry::EntryKind;
+use crate::domain::entry::{EntryKind, Seq};
 use crate::http::tests::world::World;
-use crate::ids::EntryId;
+use crate::ids::{ConversationId, EntryId};
 use crate::log::Proposal;
 use crate::ports::storage::HiddenMessage;
+use crate::testkit::samples::new_group;
 
 /// Names of groups in the order of the list, with the number of unread messages.
 async fn listed(person: &Person<'_>, query: &str) -> String {
@@ -243,4 +247,65 @@ async fn s_122_which_messages_notify_is_each_members_own_affair() {
         ann.put(&path, &json!({ "level": "all" })).await.body["muteUntil"],
         Value::Null
     );
+}
+
+#[tokio::test]
+async fn s_062_all_conversations_are_listed_however_many_there_are() {
+    let world = World::new();
+    let [ann] = people(&world).await;
+    let mut expected = BTreeSet::new();
+    for _ in 0..2_345 {
+        let group = new_group(&*world.ids, ann.id);
+        expected.insert(group.id.to_string());
+        world.stores.conversations.create_group(group).await.unwrap();
+    }
+    let (mut found, mut query) = (BTreeSet::new(), "limit=100".to_owned());
+    loop {
+        let page = ann.get(&format!("/api/conversations?{query}")).await.body;
+        for item in page["items"].as_array().unwrap() {
+            assert!(
+                found.insert(item["id"].as_str().unwrap().to_owned()),
+                "listed twice"
+            );
+        }
+        let Some(cursor) = page["nextCursor"].as_str() else {
+            break;
+        };
+        query = format!("limit=100&cursor={cursor}");
+    }
+    assert_eq!(found, expected);
+    let me = ann.digest(None).await;
+    assert_eq!(
+        me.conversations.len(),
+        expected.len(),
+        "one that is missing is gone (S-109)"
+    );
+}
+
+#[tokio::test]
+async fn s_109_all_deletions_for_oneself_are_listed_if_need_be_by_the_next_digest() {
+    let world = World::new();
+    let [ann] = people(&world).await;
+    let since = world.now();
+    let group = ConversationId::new(&*world.ids);
+    let mut expected = BTreeSet::new();
+    for number in 1..=5_432 {
+        let hidden = HiddenMessage {
+            conversation: group,
+            seq: Seq(number),
+            message: EntryId::new(&*world.ids),
+            at: since.plus(Duration::from_secs(2 * u64::from(number))),
+        };
+        expected.insert(hidden.message);
+        world.stores.messages.hide(ann.id, hidden, 10_000).await.unwrap();
+    }
+    world.clock.advance(Duration::from_hours(24));
+    let first = ann.digest(Some(since)).await;
+    assert!(first.at < world.now());
+    let second = ann.digest(Some(first.at)).await;
+    assert_eq!(second.at, world.now());
+    let listed = [first, second].map(|digest| digest.deleted_for_me).concat();
+    assert!(listed.len() < expected.len() + 100, "few of them twice");
+    let listed: BTreeSet<EntryId> = listed.iter().map(|one| one.message_id).collect();
+    assert_eq!(listed, expected);
 }

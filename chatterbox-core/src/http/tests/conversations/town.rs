@@ -3,6 +3,8 @@
 use http::Method;
 use serde_json::{Value, json};
 
+use crate::app::digest::{Digest, GetDigest};
+use crate::clock::Timestamp;
 use crate::domain::entry::{EntryKind, MessageBody};
 use crate::engine::eio::QueueLimits;
 use crate::http::tests::world::{Answer, Options, World, id_of, text};
@@ -61,6 +63,12 @@ impl Person<'_> {
 
     pub(super) async fn delete(&self, path: &str) -> Answer {
         self.ask(Method::DELETE, path, None).await
+    }
+
+    /// What a resume begins with (S-109).
+    pub(super) async fn digest(&self, since: Option<Timestamp>) -> Digest {
+        let actor = self.world.actor(self.id);
+        self.world.stack.call(actor, GetDigest { since }).await.unwrap()
     }
 
     /// Opens the direct conversation with somebody; its id.

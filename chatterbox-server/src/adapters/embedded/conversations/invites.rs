@@ -5,6 +5,8 @@ use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::Invite;
 use rusqlite::{Connection, OptionalExtension as _, params};
 
+use crate::adapters::embedded::sql_limit;
+
 pub(super) fn add(connection: &Connection, invite: &Invite) -> rusqlite::Result<()> {
     // Those that are over go whenever one comes, so that they don't pile up.
     connection
@@ -48,6 +50,15 @@ pub(super) fn get(
             })
         })
         .optional()
+}
+
+pub(super) fn sweep(connection: &Connection, before: Timestamp, limit: usize) -> rusqlite::Result<usize> {
+    connection
+        .prepare_cached(
+            "DELETE FROM invites WHERE token_hash IN
+             (SELECT token_hash FROM invites WHERE expires_at < ?1 LIMIT ?2)",
+        )?
+        .execute(params![before.as_millis(), sql_limit(limit)])
 }
 
 pub(super) fn revoke_all(connection: &Connection, conversation: ConversationId) -> rusqlite::Result<u64> {

@@ -281,6 +281,11 @@ impl ConversationStore for EmbeddedConversations {
             .await
     }
 
+    async fn sweep_invites(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        self.write(move |connection| invites::sweep(connection, before, limit))
+            .await
+    }
+
     async fn revoke_invites(&self, conversation: ConversationId) -> Result<u64, StoreError> {
         self.write(move |connection| invites::revoke_all(connection, conversation))
             .await

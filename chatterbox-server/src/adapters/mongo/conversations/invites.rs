@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adapters::mongo::Shared;
 use crate::adapters::mongo::error::{corrupt, unless_duplicate};
-use crate::adapters::mongo::ids::{Id as _, binary, stamp, time};
+use crate::adapters::mongo::ids::{self, Id as _, binary, stamp, time};
 
 /// An invite.
 #[derive(Serialize, Deserialize)]
@@ -60,6 +60,24 @@ pub(super) async fn get(
         })
     })
     .transpose()
+}
+
+/// 2 round trips.
+pub(super) async fn sweep(shared: &Shared, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+    let over = doc! { "expiresAt": { "$lt": stamp(before) } };
+    let find = shared
+        .invites
+        .find(over)
+        .limit(ids::limit(limit))
+        .batch_size(ids::batch(limit));
+    let over = shared.gate.all(find).await?;
+    let tokens: Vec<Binary> = over.into_iter().map(|row| row.token_hash).collect();
+    if tokens.is_empty() {
+        return Ok(0);
+    }
+    let delete = shared.invites.delete_many(doc! { "_id": { "$in": tokens } });
+    let deleted = shared.gate.call(delete.into_future()).await?.deleted_count;
+    Ok(usize::try_from(deleted).unwrap_or(usize::MAX))
 }
 
 pub(super) async fn revoke_all(shared: &Shared, conversation: ConversationId) -> Result<u64, StoreError> {

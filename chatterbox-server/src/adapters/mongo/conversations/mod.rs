@@ -267,6 +267,10 @@ impl ConversationStore for MongoConversations {
         invites::get(&self.shared, token_hash, now).await
     }
 
+    async fn sweep_invites(&self, before: Timestamp, limit: usize) -> Result<usize, StoreError> {
+        invites::sweep(&self.shared, before, limit).await
+    }
+
     async fn revoke_invites(&self, conversation: ConversationId) -> Result<u64, StoreError> {
         invites::revoke_all(&self.shared, conversation).await
     }

@@ -204,7 +204,8 @@ impl MongoConversations {
     pub(super) async fn give_place_back(&self, room: ConversationId, user: UserId) {
         let unused = doc! { "_id": pair_key(room, user), "gone": { "$exists": true }, "rev": 0_i64 };
         let delete = self.members.delete_one(unused);
-        if let Err(error) = self.shared.gate.call(delete.into_future()).await {
+        if let Err(failure) = self.shared.gate.call(delete.into_future()).await {
+            let error = StoreError::from(failure);
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
                 "a place in a room that was not made stays taken for a day"

@@ -1,10 +1,9 @@
 //! What users hide from themselves. A row is never taken back, so the slots of a user in a conversation fill up from
 //! zero, and the next is how many there are (`slots` says what slots are for).
 
-use chatterbox_core::clock::Timestamp;
 use chatterbox_core::domain::entry::Seq;
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
-use chatterbox_core::ports::storage::{HiddenMessage, StoreError};
+use chatterbox_core::ports::storage::{HiddenMessage, HiddenPlace, StoreError};
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Binary, DateTime, doc};
 use serde::{Deserialize, Serialize};
@@ -98,12 +97,22 @@ pub(super) async fn among(
 pub(super) async fn since(
     shared: &Shared,
     user: UserId,
-    since: Timestamp,
+    since: HiddenPlace,
     limit: usize,
 ) -> Result<Vec<HiddenMessage>, StoreError> {
+    let (at, conversation) = (stamp(since.at), since.conversation.oid());
+    let behind = doc! {
+        // The bound that the index serves, and then the order among those of the same moment.
+        "user": user.oid(), "at": { "$gte": at },
+        "$or": [
+            { "at": { "$gt": at } },
+            { "conversation": { "$gt": conversation } },
+            { "conversation": conversation, "seq": { "$gt": long(since.seq.0) } },
+        ],
+    };
     let find = shared
         .hidden
-        .find(doc! { "user": user.oid(), "at": { "$gt": stamp(since) } })
+        .find(behind)
         .sort(doc! { "at": 1, "conversation": 1, "seq": 1 })
         .limit(ids::limit(limit))
         .batch_size(ids::batch(limit));

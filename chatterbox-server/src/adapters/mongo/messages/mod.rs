@@ -15,7 +15,7 @@ use chatterbox_core::clock::Timestamp;
 use chatterbox_core::domain::current::MessageState;
 use chatterbox_core::domain::entry::{Entry, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
-use chatterbox_core::ports::storage::{HiddenMessage, MessageStore, SearchQuery, StoreError};
+use chatterbox_core::ports::storage::{HiddenMessage, HiddenPlace, MessageStore, SearchQuery, StoreError};
 use mongodb::bson::doc;
 
 use super::ids::{Id as _, long, seq_key};
@@ -113,7 +113,7 @@ impl MessageStore for MongoMessages {
     async fn hidden_since(
         &self,
         user: UserId,
-        since: Timestamp,
+        since: HiddenPlace,
         limit: usize,
     ) -> Result<Vec<HiddenMessage>, StoreError> {
         hidden::since(&self.0, user, since, limit).await
