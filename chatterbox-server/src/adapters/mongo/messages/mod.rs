@@ -11,7 +11,6 @@ mod search;
 mod states;
 
 use async_trait::async_trait;
-use chatterbox_core::clock::Timestamp;
 use chatterbox_core::domain::current::MessageState;
 use chatterbox_core::domain::entry::{Entry, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
