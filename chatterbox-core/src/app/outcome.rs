@@ -135,6 +135,20 @@ pub enum Effect {
         /// Whether they have left it.
         away: bool,
     },
+    /// A user lets others see whether they are online from now on, or no longer (S-134): those who may see it hear so.
+    PresenceShown {
+        /// Who.
+        user: UserId,
+        /// Whether.
+        shown: bool,
+    },
+    /// A user blocks another from now on, or no longer: they look offline to each other, or as they are (S-135).
+    BlockChanged {
+        /// Who.
+        by: UserId,
+        /// Whom.
+        user: UserId,
+    },
     /// A job to be done.
     Enqueue(Job),
     /// Something the operator's audit log should hold.

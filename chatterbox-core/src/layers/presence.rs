@@ -1,4 +1,4 @@
-//! Who is online (S-103, S-104).
+//! Who is online (S-103, S-104), and who is told (`news`).
 //!
 //! ```text
 //! first connection on this node ─▶ port.arrive ─▶ Appeared ─┐
@@ -9,21 +9,21 @@
 //! When the port has forgotten this node, everybody here arrives anew; after a time in which it did not answer, nodes
 //! renew their leases before any of them looks for the dead. A node that goes away in good order ends its lease early.
 
+mod news;
+
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Serialize;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
+use self::news::News;
 use super::Carry;
 use crate::app::Effect;
 use crate::clock::{Clock, Timestamp};
-use crate::domain::conversation::Kind;
-use crate::engine::chat::encode;
 use crate::error::Error;
 use crate::ids::{NodeId, UserId};
 use crate::log::{Deliveries, Subscribed};
@@ -88,6 +88,10 @@ enum Change {
     Activity(UserId),
     /// Nobody is here any more, nor will be.
     HandedOver(oneshot::Sender<()>),
+    /// Others see them from now on, or no longer.
+    Shown(UserId, bool),
+    /// One of the two blocks the other from now on, or no longer.
+    Blocked(UserId, UserId),
 }
 
 impl Presences {
@@ -177,6 +181,8 @@ impl Presences {
                 }
                 (here.is_away() != before).then_some(Change::Activity(*user))
             }
+            Effect::PresenceShown { user, shown } => Some(Change::Shown(*user, *shown)),
+            Effect::BlockChanged { by, user } => Some(Change::Blocked(*by, *user)),
             Effect::Publish { .. }
             | Effect::Tell { .. }
             | Effect::ProfileChanged(_)
@@ -239,32 +245,6 @@ struct Leaving {
     counted: bool,
 }
 
-enum News {
-    Online {
-        at: Timestamp,
-        circle: Option<Arc<Subscribed>>,
-    },
-    Offline {
-        last_seen: Timestamp,
-    },
-}
-
-/// S-103.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresenceOnline {
-    user_id: UserId,
-    at: Timestamp,
-}
-
-/// S-104.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PresenceOffline {
-    user_id: UserId,
-    last_seen: Timestamp,
-}
-
 impl Reporter {
     async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         let mut claims = ticks(CLAIM_EVERY);
@@ -287,6 +267,14 @@ impl Reporter {
                 change = changes.recv() => match change {
                     Some(Change::Arrived(user, circle)) => self.arrive(user, circle).await,
                     Some(Change::Activity(user)) => self.set_activity(user).await,
+                    Some(Change::Shown(user, shown)) => {
+                        note(self.show(user, shown).await, user);
+                        Ok(())
+                    }
+                    Some(Change::Blocked(by, user)) => {
+                        note(self.tell_between(by, user).await, by);
+                        Ok(())
+                    }
                     Some(Change::Left(user)) => {
                         self.leave_at(user, Instant::now() + GRACE, self.clock.now(), true);
                         Ok(())
@@ -333,9 +321,10 @@ impl Reporter {
         let at = self.clock.now();
         match self.port.arrive(user, self.node, at).await {
             Ok(Transition::Appeared) => {
-                self.news.insert(user, News::Online { at, circle });
+                let away = false;
+                news::add(&mut self.news, user, News::Online { at, circle, away });
             }
-            Ok(Transition::Vanished | Transition::None) => {}
+            Ok(transition) => self.tell_later(user, transition, at),
             Err(error) => {
                 self.look_again_at(user);
                 return Err(error);
@@ -360,11 +349,26 @@ impl Reporter {
     async fn set_activity(&mut self, user: UserId) -> Result<(), PresenceError> {
         let here = lock(&self.connections).get(&user).copied();
         let Some(here) = here else { return Ok(()) };
-        let set = self.port.set_away(user, self.node, here.is_away()).await;
-        if set.is_err() {
-            self.look_again_at(user);
+        match self.port.set_away(user, self.node, here.is_away()).await {
+            Ok(transition) => {
+                self.tell_later(user, transition, self.clock.now());
+                Ok(())
+            }
+            Err(error) => {
+                self.look_again_at(user);
+                Err(error)
+            }
         }
-        set
+    }
+
+    fn tell_later(&mut self, user: UserId, transition: Transition, at: Timestamp) {
+        let news = match transition {
+            Transition::Vanished => News::Offline { last_seen: at },
+            Transition::WentAway => News::Activity { away: true, at },
+            Transition::CameBack => News::Activity { away: false, at },
+            Transition::Appeared | Transition::None => return,
+        };
+        news::add(&mut self.news, user, news);
     }
 
     fn leave_at(&mut self, user: UserId, due: Instant, seen: Timestamp, mut counted: bool) {
@@ -388,16 +392,13 @@ impl Reporter {
             return self.arrive(user, None).await;
         }
         match self.port.leave(user, self.node, seen).await {
-            Ok(Transition::Vanished) => {
-                self.news.insert(user, News::Offline { last_seen: seen });
-            }
             Ok(Transition::None) if !counted => {
                 // Forgotten by the port before they left: others may still take them to be online.
                 if self.port.online_among(&[user]).await?.is_empty() {
-                    self.news.insert(user, News::Offline { last_seen: seen });
+                    self.tell_later(user, Transition::Vanished, seen);
                 }
             }
-            Ok(Transition::Appeared | Transition::None) => {}
+            Ok(transition) => self.tell_later(user, transition, seen),
             Err(error) => {
                 self.leave_at(user, Instant::now() + RETRY_AFTER, seen, true);
                 return Err(error);
@@ -454,79 +455,20 @@ impl Reporter {
                 };
                 // Whoever is back meanwhile is told of by who has seen them come.
                 if let Some(last_seen) = last_seen {
-                    self.news.insert(user, News::Offline { last_seen });
+                    self.tell_later(user, Transition::Vanished, last_seen);
                 }
             }
         }
         Ok(())
     }
+}
 
-    async fn tell(&mut self) {
-        let users: Vec<UserId> = self.news.keys().take(TOLD_AT_ONCE).copied().collect();
-        for user in users {
-            let Some(news) = self.news.remove(&user) else {
-                continue;
-            };
-            if let Err(error) = self.tell_one(user, news).await {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "the coming or going of user {user} could not be told"
-                );
-            }
-        }
-    }
-
-    async fn tell_one(&self, user: UserId, news: News) -> Result<(), Error> {
-        let (packet, circle) = match news {
-            News::Online { at, circle } => {
-                let event = PresenceOnline { user_id: user, at };
-                (encode::event("presence:online", &event), circle)
-            }
-            News::Offline { last_seen } => {
-                let event = PresenceOffline {
-                    user_id: user,
-                    last_seen,
-                };
-                (encode::event("presence:offline", &event), None)
-            }
-        };
-        let circle = match circle {
-            Some(circle) => circle,
-            None => Arc::new(self.circle(user).await?),
-        };
-        let outgoing = self.deliveries.outgoing();
-        if outgoing.is_none() && !self.deliveries.has_onlookers(user, &circle) {
-            return Ok(());
-        }
-        let stores = self.deliveries.stores();
-        let row = stores.users.get(user).await?;
-        if !row.is_some_and(|row| row.settings.show_presence) {
-            return Ok(());
-        }
-        let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
-        // Who blocks and who is blocked don't hear of each other (S-135).
-        let mut except = stores.blocks.blockers_of(user, &partners).await?;
-        let blocked = stores.blocks.list(user, None, PEOPLE_MAX).await?;
-        except.extend(blocked.into_iter().map(|block| block.user));
-        self.deliveries
-            .tell_presence(user, &partners, &circle.groups, &except, &packet);
-        if let Some(outgoing) = outgoing {
-            outgoing.presence(user, partners, circle.groups.clone(), except, packet);
-        }
-        Ok(())
-    }
-
-    async fn circle(&self, user: UserId) -> Result<Subscribed, Error> {
-        let conversations = &self.deliveries.stores().conversations;
-        let mut circle = Subscribed::default();
-        for one in conversations.overview(user, CIRCLE_MAX).await? {
-            match one.conversation.kind {
-                Kind::Direct => circle.directs.push(one.conversation.id),
-                Kind::Group => circle.groups.push(one.conversation.id),
-                Kind::Room(_) => {}
-            }
-        }
-        Ok(circle)
+fn note(told: Result<(), Error>, user: UserId) {
+    if let Err(error) = told {
+        tracing::warn!(
+            error = &error as &dyn std::error::Error,
+            "who may see user {user} could not be told of a change of that"
+        );
     }
 }
 

@@ -178,6 +178,8 @@ impl Publisher {
             Effect::Read(_)
             | Effect::Activity { .. }
             | Effect::Arrived { .. }
+            | Effect::PresenceShown { .. }
+            | Effect::BlockChanged { .. }
             | Effect::Enqueue(_)
             | Effect::Audit { .. } => {}
         }

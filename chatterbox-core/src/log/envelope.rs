@@ -10,6 +10,7 @@
 //! exit:         conversation (12) | user (12)
 //! typing:       conversation (12) | user (12) | ended (1: 0 no, else why) | room (1 + n) | username (1 + n)
 //! presence:     user (12) | partners | groups | except | packet;   each: number (2) | ids (12 each)
+//! presence to:  user (12) | partner (1: 0 no, 1 yes) | groups: number (2) | ids (12 each) | packet
 //! profile:      user (12)
 //! fence:        node (12) | number (8) | conversation (12) | seq (4)
 //! passed:       node (12) | number (8)
@@ -81,6 +82,17 @@ pub enum Envelope {
         groups: Vec<ConversationId>,
         /// Those who don't hear it.
         except: Vec<UserId>,
+        /// The event.
+        packet: Packet,
+    },
+    /// How somebody's presence looks to one other user has changed.
+    PresenceTo {
+        /// To whom.
+        user: UserId,
+        /// Whether they have a direct conversation with each other: all devices hear it.
+        partner: bool,
+        /// The groups whose onlookers hear it, as far as they are devices of this user.
+        groups: Vec<ConversationId>,
         /// The event.
         packet: Packet,
     },
@@ -262,6 +274,18 @@ impl Envelope {
                 out.put_slice(node.as_bytes());
                 out.put_u8(sign_number(*sign));
             }
+            Envelope::PresenceTo {
+                user,
+                partner,
+                groups,
+                packet,
+            } => {
+                out.put_u8(13);
+                out.put_slice(user.as_bytes());
+                out.put_u8(u8::from(*partner));
+                put_ids(&mut out, groups, ConversationId::as_bytes);
+                put_packet(&mut out, packet);
+            }
             Envelope::Missed => out.put_u8(15),
         }
         out.freeze()
@@ -377,6 +401,12 @@ impl Envelope {
             12 => Ok(Envelope::Sign {
                 node: NodeId::from_bytes(take_id(&mut bytes)?),
                 sign: take_sign(&mut bytes)?,
+            }),
+            13 => Ok(Envelope::PresenceTo {
+                user: UserId::from_bytes(take_id(&mut bytes)?),
+                partner: bytes.try_get_u8().map_err(|_| UnknownEnvelope)? == 1,
+                groups: take_ids(&mut bytes, ConversationId::from_bytes)?,
+                packet: take_packet(&mut bytes)?,
             }),
             15 => Ok(Envelope::Missed),
             _ => Err(UnknownEnvelope),
@@ -646,6 +676,12 @@ mod tests {
                 partners: vec![user],
                 groups: vec![conversation, conversation],
                 except: Vec::new(),
+                packet: packet.clone(),
+            },
+            Envelope::PresenceTo {
+                user,
+                partner: true,
+                groups: vec![conversation],
                 packet,
             },
             Envelope::EndSessions {

@@ -105,6 +105,23 @@ impl Outgoing {
         self.publish(EVERY_NODE.to_owned(), envelope);
     }
 
+    /// How somebody's presence looks to one other user has changed.
+    pub(crate) fn presence_to(
+        &self,
+        user: UserId,
+        partner: bool,
+        groups: Vec<ConversationId>,
+        packet: Packet,
+    ) {
+        let envelope = Envelope::PresenceTo {
+            user,
+            partner,
+            groups,
+            packet,
+        };
+        self.publish(EVERY_NODE.to_owned(), envelope);
+    }
+
     /// An event for a user's devices, which may be on any node.
     pub fn tell(&self, user: UserId, packet: Packet) {
         self.publish(EVERY_NODE.to_owned(), Envelope::Tell { user, packet });
@@ -257,6 +274,12 @@ impl Relay {
                             except,
                             packet,
                         }) => deliveries.tell_presence(user, &partners, &groups, &except, &packet),
+                        Ok(Envelope::PresenceTo {
+                            user,
+                            partner,
+                            groups,
+                            packet,
+                        }) => deliveries.tell_presence_to(user, partner, &groups, &packet),
                         Ok(Envelope::Tell { user, packet }) => {
                             hub.publish(&Channel::User(user), &packet, Delivery::Reliable, None);
                         }

@@ -521,6 +521,23 @@ impl Deliveries {
         }
     }
 
+    /// What [`tell_presence`](Deliveries::tell_presence) tells of somebody, to the devices of one user alone: of a
+    /// partner all, else those that have one of these groups before their eyes.
+    pub(crate) fn tell_presence_to(
+        &self,
+        user: UserId,
+        partner: bool,
+        groups: &[ConversationId],
+        packet: &Packet,
+    ) {
+        for link in self.links_of(user) {
+            let looks = |id: &ConversationId| self.hub.is_subscribed(&link, &Channel::Looking(*id));
+            if partner || groups.iter().any(looks) {
+                link.send_droppable(packet.clone());
+            }
+        }
+    }
+
     /// Whether somebody else on this node could hear of the user's coming and going.
     pub(crate) fn has_onlookers(&self, user: UserId, circle: &Subscribed) -> bool {
         let own = self.connections_of(user);

@@ -52,15 +52,31 @@ impl State {
         })
     }
 
-    /// Takes the user off the node; whether that made them vanish.
+    /// Online, and on every node at no device.
+    fn is_away(&self, user: UserId) -> bool {
+        let nodes = self.nodes_of.get(&user);
+        nodes.is_some_and(|nodes| nodes.iter().all(|node| self.away.contains(&(user, *node))))
+    }
+
+    /// What has become of somebody who is online.
+    fn turned(&self, user: UserId, was_away: bool) -> Transition {
+        match (was_away, self.is_away(user)) {
+            (false, true) => Transition::WentAway,
+            (true, false) => Transition::CameBack,
+            (true, true) | (false, false) => Transition::None,
+        }
+    }
+
+    /// Takes the user off the node; what that has made of them.
     fn depart(&mut self, user: UserId, node: NodeId, seen: Timestamp, entries: usize) -> Transition {
         let Some(nodes) = self.nodes_of.get_mut(&user) else {
             return Transition::None;
         };
+        let was_away = nodes.iter().all(|node| self.away.contains(&(user, *node)));
         nodes.retain(|other| *other != node);
         self.away.remove(&(user, node));
         if !nodes.is_empty() {
-            return Transition::None;
+            return self.turned(user, was_away);
         }
         self.nodes_of.remove(&user);
         if self.last_seen.len() >= entries.max(2) {
@@ -91,6 +107,7 @@ impl Presence for MemoryPresence {
         }
         // Without a lease one that has ended: if the node does not renew, its users are given up like any other's.
         state.lease(node, now).users.insert(user);
+        let was_away = state.is_away(user);
         let nodes = state.nodes_of.entry(user).or_default();
         if nodes.contains(&node) {
             return Ok(Transition::None);
@@ -100,7 +117,7 @@ impl Presence for MemoryPresence {
             state.last_seen.remove(&user);
             Transition::Appeared
         } else {
-            Transition::None
+            state.turned(user, was_away)
         })
     }
 
@@ -151,27 +168,28 @@ impl Presence for MemoryPresence {
         Ok(Some(vanished))
     }
 
-    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError> {
+    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<Transition, PresenceError> {
         let mut state = lock(&self.state);
-        let is_there = state
-            .nodes_of
-            .get(&user)
-            .is_some_and(|nodes| nodes.contains(&node));
-        if away && is_there {
+        let nodes = state.nodes_of.get(&user);
+        if !nodes.is_some_and(|nodes| nodes.contains(&node)) {
+            return Ok(Transition::None);
+        }
+        let was_away = state.is_away(user);
+        if away {
             state.away.insert((user, node));
         } else {
             state.away.remove(&(user, node));
         }
-        Ok(())
+        Ok(state.turned(user, was_away))
     }
 
     async fn away_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
         let state = lock(&self.state);
-        let is_away = |user: &&UserId| {
-            let nodes = state.nodes_of.get(*user);
-            nodes.is_some_and(|nodes| nodes.iter().all(|node| state.away.contains(&(**user, *node))))
-        };
-        Ok(users.iter().filter(is_away).copied().collect())
+        Ok(users
+            .iter()
+            .copied()
+            .filter(|user| state.is_away(*user))
+            .collect())
     }
 
     async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {

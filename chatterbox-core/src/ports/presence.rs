@@ -12,14 +12,18 @@ use crate::ids::{NodeId, UserId};
 #[error("presence is unavailable")]
 pub struct PresenceError(#[source] pub Box<dyn std::error::Error + Send + Sync>);
 
-/// Whether a change made somebody appear or vanish, over all nodes.
+/// What a change has made of somebody, over all nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Transition {
     /// From no node to one: just came online.
     Appeared,
     /// From one node to none: just went offline.
     Vanished,
-    /// Neither.
+    /// Still online, but from being at a device to being at none, on any node (S-092).
+    WentAway,
+    /// Online as before, and at a device again.
+    CameBack,
+    /// None of these.
     None,
 }
 
@@ -53,7 +57,7 @@ pub trait Presence: Send + Sync {
 
     /// The user has connections on `node`, but is at none of these devices (S-092), or is again. Idempotent, and
     /// without effect if they have none there; what was said ends with the arrival on a node and with leaving it.
-    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError>;
+    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<Transition, PresenceError>;
 
     /// Which of `users` (at most 1,000) are online and away on every node.
     async fn away_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;

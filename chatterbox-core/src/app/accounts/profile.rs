@@ -31,12 +31,24 @@ impl UseCase for UpdateProfile {
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<ProfileUpdated>, Error> {
         let user = by.actor.user()?.user;
         let change = self.change()?;
+        let showed = match change.show_presence {
+            Some(_) => app
+                .stores
+                .users
+                .get(user)
+                .await?
+                .map(|before| before.settings.show_presence),
+            None => None,
+        };
         let account = app.stores.users.change_profile(user, &change).await?;
         let account = AccountView::from(account.ok_or(Error::Unauthenticated("the account is gone"))?);
         let own = OwnAccount::of(app, account.clone()).await?;
-        let outcome = Outcome::of(ProfileUpdated(own));
+        let mut outcome = Outcome::of(ProfileUpdated(own));
         if change == ProfileChange::default() {
             return Ok(outcome);
+        }
+        if let Some(shown) = change.show_presence.filter(|shown| Some(*shown) != showed) {
+            outcome = outcome.with(Effect::PresenceShown { user, shown });
         }
         Ok(outcome.with(Effect::ProfileChanged(user)).with(Effect::Tell {
             user,

@@ -41,10 +41,13 @@ impl UseCase for BlockUser {
         {
             Blocked::Already => Ok(Outcome::of(UserBlocked { changed: false })),
             Blocked::TooMany => Err(Error::QuotaExceeded("you block as many people as allowed")),
-            Blocked::Now => Ok(Outcome::of(UserBlocked { changed: true }).with(Effect::Tell {
-                user: caller,
-                event: UserSignal::UserBlocked(self.user),
-            })),
+            Blocked::Now => {
+                let event = UserSignal::UserBlocked(self.user);
+                let (by, user) = (caller, self.user);
+                Ok(Outcome::of(UserBlocked { changed: true })
+                    .with(Effect::Tell { user: caller, event })
+                    .with(Effect::BlockChanged { by, user }))
+            }
         }
     }
 }
@@ -74,10 +77,11 @@ impl UseCase for UnblockUser {
         if !changed {
             return Ok(outcome);
         }
-        Ok(outcome.with(Effect::Tell {
-            user: caller,
-            event: UserSignal::UserUnblocked(self.user),
-        }))
+        let event = UserSignal::UserUnblocked(self.user);
+        let (by, user) = (caller, self.user);
+        Ok(outcome
+            .with(Effect::Tell { user: caller, event })
+            .with(Effect::BlockChanged { by, user }))
     }
 }
 

@@ -267,3 +267,137 @@ async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody
     cluster.wait_secs(15).await;
     partner.hears_nothing().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn s_134_s_061_who_stops_showing_their_presence_goes_offline_for_others_and_comes_back() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    one.direct(&ann, &bob).await;
+    let mut partner = two.client(&bob).await;
+    let phone = one.client(&ann).await;
+    cluster.wait_secs(2).await;
+    partner.hears("presence:online").await;
+    let shows = async |shown: bool| {
+        // By a node where she is not.
+        two.call(&ann, json!({"command": "updateProfile", "showPresence": shown}))
+            .await;
+        cluster.wait_secs(2).await;
+    };
+    shows(true).await;
+    partner.hears_nothing().await;
+    shows(false).await;
+    let hidden = json!({"userId": ann.id, "lastSeen": null});
+    assert_eq!(partner.hears("presence:offline").await, hidden);
+    shows(false).await;
+    partner.hears_nothing().await;
+    shows(true).await;
+    assert_eq!(partner.hears("presence:online").await["userId"], json!(ann.id));
+    partner.hears_nothing().await;
+    phone.closes().await;
+    cluster.wait_secs(15).await;
+    assert_eq!(partner.hears("presence:offline").await["userId"], json!(ann.id));
+    shows(false).await;
+    shows(true).await;
+    partner.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_135_a_block_takes_the_two_offline_for_each_other_and_its_end_brings_them_back() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob, eve) = (
+        one.person("ann").await,
+        one.person("bob").await,
+        one.person("eve").await,
+    );
+    one.direct(&ann, &bob).await;
+    let group = one.group(&ann, &[&eve]).await;
+    let (mut at_ann, mut at_bob) = (one.client(&ann).await, two.client(&bob).await);
+    let (mut looks, mut does_not) = (two.client(&eve).await, two.client(&eve).await);
+    looks
+        .ask("join-conversation", json!({"conversationId": group}))
+        .await;
+    cluster.wait_secs(2).await;
+    for client in [&mut at_ann, &mut at_bob, &mut looks, &mut does_not] {
+        client.all().await;
+    }
+    for user in [&bob, &eve] {
+        for (command, own, event) in [
+            ("blockUser", "user-blocked", "presence:offline"),
+            ("unblockUser", "user-unblocked", "presence:online"),
+        ] {
+            let call = json!({"command": command, "user": user.id});
+            one.call(&ann, call).await;
+            cluster.wait_secs(2).await;
+            assert_eq!(at_ann.hears(own).await["userId"], json!(user.id));
+            let other = if user.id == bob.id {
+                &mut at_bob
+            } else {
+                &mut looks
+            };
+            let heard = other.hears(event).await;
+            assert_eq!(heard["userId"], json!(ann.id));
+            assert!(heard["lastSeen"].is_null());
+            if user.id == bob.id {
+                assert_eq!(at_ann.hears(event).await["userId"], json!(user.id));
+            }
+            for client in [&mut at_ann, &mut at_bob, &mut looks, &mut does_not] {
+                client.hears_nothing().await;
+            }
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_135_the_end_of_one_block_does_not_end_the_other() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    node.direct(&ann, &bob).await;
+    for (by, whom) in [(&ann, &bob), (&bob, &ann)] {
+        node.call(by, json!({"command": "blockUser", "user": whom.id}))
+            .await;
+    }
+    let (mut at_ann, mut at_bob) = (node.client(&ann).await, node.client(&bob).await);
+    cluster.wait_secs(2).await;
+    node.call(&ann, json!({"command": "unblockUser", "user": bob.id}))
+        .await;
+    cluster.wait_secs(2).await;
+    for client in [&mut at_ann, &mut at_bob] {
+        let all = client.all().await;
+        assert!(all.iter().all(|(name, _)| name != "presence:online"), "{all:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_092_partners_hear_who_has_left_all_devices_and_is_back() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    one.direct(&ann, &bob).await;
+    let mut partner = two.client(&bob).await;
+    let (mut laptop, mut phone) = (one.client(&ann).await, two.client(&ann).await);
+    cluster.wait_secs(2).await;
+    partner.hears("presence:online").await;
+    laptop.ask("heartbeat", json!({"active": false})).await;
+    cluster.wait_secs(2).await;
+    partner.hears_nothing().await;
+    for away in [true, false] {
+        phone.ask("heartbeat", json!({"active": !away})).await;
+        cluster.wait_secs(2).await;
+        let heard = partner.hears("presence:away").await;
+        assert_eq!((&heard["userId"], &heard["away"]), (&json!(ann.id), &json!(away)));
+    }
+    phone.ask("heartbeat", json!({"active": false})).await;
+    phone.ask("heartbeat", json!({"active": true})).await;
+    cluster.wait_secs(2).await;
+    for (name, data) in partner.all().await {
+        assert_eq!(
+            (&*name, &data["away"]),
+            ("presence:away", &json!(false)),
+            "how it ended"
+        );
+    }
+    laptop.hears_nothing().await;
+}

@@ -25,6 +25,7 @@ macro_rules! presence_conformance {
                 a_user_was_last_seen_when_they_vanished,
                 those_online_are_told_from_others,
                 who_is_away_everywhere_is_away,
+                leaving_the_last_device_and_coming_back_is_told_once,
                 a_node_that_stops_renewing_is_claimed_with_its_users,
                 of_twenty_racing_claims_one_gets_the_node,
                 a_node_that_renews_is_not_claimed,
@@ -199,6 +200,50 @@ where
     presence.leave(ann, two, now()).await.unwrap();
     presence.arrive(ann, two, now()).await.unwrap();
     assert!(!is_away().await, "forgotten with the leave");
+}
+
+/// S-092: over all nodes.
+pub async fn leaving_the_last_device_and_coming_back_is_told_once<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    enum Does {
+        Arrives,
+        Leaves,
+        Rests,
+        Wakes,
+    }
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let ann = UserId::new(&ids);
+    let (one, two) = two_nodes(&ids);
+    for (step, (does, node, expected)) in [
+        (Does::Rests, one, Transition::None),
+        (Does::Arrives, one, Transition::Appeared),
+        (Does::Rests, one, Transition::WentAway),
+        (Does::Rests, one, Transition::None),
+        (Does::Wakes, one, Transition::CameBack),
+        (Does::Wakes, one, Transition::None),
+        (Does::Arrives, two, Transition::None),
+        (Does::Rests, one, Transition::None),
+        (Does::Rests, two, Transition::WentAway),
+        (Does::Wakes, one, Transition::CameBack),
+        (Does::Leaves, one, Transition::WentAway),
+        (Does::Arrives, one, Transition::CameBack),
+        (Does::Leaves, two, Transition::None),
+        (Does::Leaves, one, Transition::Vanished),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let transition = match does {
+            Does::Arrives => presence.arrive(ann, node, now()).await,
+            Does::Leaves => presence.leave(ann, node, now()).await,
+            Does::Rests => presence.set_away(ann, node, true).await,
+            Does::Wakes => presence.set_away(ann, node, false).await,
+        };
+        assert_eq!(transition.unwrap(), expected, "step {step}");
+    }
 }
 
 /// I7, edge case 14: a node that was killed. Who is elsewhere too does not vanish.

@@ -148,7 +148,7 @@ impl RedisPresence {
         tenure: &str,
         seen: Timestamp,
     ) -> Result<Transition, RedisError> {
-        let vanished: bool = self
+        let became: u8 = self
             .scripts
             .depart
             .key(self.nodes(user))
@@ -159,11 +159,7 @@ impl RedisPresence {
             .arg(SEEN_KEPT.as_millis())
             .invoke_async(&mut line)
             .await?;
-        Ok(if vanished {
-            Transition::Vanished
-        } else {
-            Transition::None
-        })
+        Ok(transition(became))
     }
 
     async fn try_renew(
@@ -199,6 +195,17 @@ async fn ask<T: FromRedisValue>(mut line: Line, question: Cmd) -> Result<T, Redi
     question.query_async(&mut line).await
 }
 
+/// As the scripts name it.
+fn transition(became: u8) -> Transition {
+    match became {
+        1 => Transition::Appeared,
+        2 => Transition::Vanished,
+        3 => Transition::WentAway,
+        4 => Transition::CameBack,
+        _ => Transition::None,
+    }
+}
+
 fn unavailable(failure: Failure) -> PresenceError {
     PresenceError(Box::new(failure))
 }
@@ -229,15 +236,10 @@ impl Presence for RedisPresence {
                 .key(self.seen(user))
                 .arg(node.to_string())
                 .arg(tenure)
-                .invoke_async::<bool>(&mut line)
+                .invoke_async::<u8>(&mut line)
                 .await
         });
-        let appeared = arrived.await.map_err(unavailable)?;
-        Ok(if appeared {
-            Transition::Appeared
-        } else {
-            Transition::None
-        })
+        Ok(transition(arrived.await.map_err(unavailable)?))
     }
 
     async fn leave(&self, user: UserId, node: NodeId, now: Timestamp) -> Result<Transition, PresenceError> {
@@ -269,17 +271,17 @@ impl Presence for RedisPresence {
         self.claim_one(now).await.map_err(unavailable)
     }
 
-    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<(), PresenceError> {
+    async fn set_away(&self, user: UserId, node: NodeId, away: bool) -> Result<Transition, PresenceError> {
         let set = self.calls.run(|mut line| async move {
             self.scripts
                 .set_away
                 .key(self.nodes(user))
                 .arg(node.to_string())
                 .arg(if away { "a" } else { "h" })
-                .invoke_async::<()>(&mut line)
+                .invoke_async::<u8>(&mut line)
                 .await
         });
-        set.await.map_err(unavailable)
+        Ok(transition(set.await.map_err(unavailable)?))
     }
 
     async fn away_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError> {
