@@ -392,12 +392,9 @@ async fn s_092_partners_hear_who_has_left_all_devices_and_is_back() {
     phone.ask("heartbeat", json!({"active": false})).await;
     phone.ask("heartbeat", json!({"active": true})).await;
     cluster.wait_secs(2).await;
-    for (name, data) in partner.all().await {
-        assert_eq!(
-            (&*name, &data["away"]),
-            ("presence:away", &json!(false)),
-            "how it ended"
-        );
-    }
+    // Perhaps told of both, and in any case how it ended.
+    let told = partner.all().await;
+    assert!(told.len() <= 2, "{told:?}");
+    assert_eq!(told.last().map(|(_, data)| &data["away"]), Some(&json!(false)));
     laptop.hears_nothing().await;
 }
