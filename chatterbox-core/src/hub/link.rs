@@ -13,7 +13,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::task::Waker;
 use std::time::Instant;
 
@@ -24,6 +24,7 @@ use super::farewell::{Farewell, Pending};
 use super::flusher::{Shard, now};
 use crate::engine::eio::{Output, Outputs, Session};
 use crate::engine::{CloseReason, Message, Packet};
+use crate::ids::UserId;
 
 /// Identifies a connection within this process. Not a secret, never reused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -67,6 +68,7 @@ struct Inner {
     queued_bytes: AtomicUsize,
     /// Set by the first close, before anybody is told of it.
     closed: AtomicBool,
+    owner: OnceLock<UserId>,
     /// The connection's task.
     task: AtomicWaker,
 }
@@ -111,6 +113,16 @@ impl Link {
     /// This connection's number.
     pub fn id(&self) -> ConnectionId {
         self.0.id
+    }
+
+    /// Whose device it is, once that is known: several connections of one person count as one where people are counted.
+    pub fn owner(&self) -> Option<UserId> {
+        self.0.owner.get().copied()
+    }
+
+    /// Says whose device it is; the first time counts.
+    pub fn set_owner(&self, user: UserId) {
+        let _ = self.0.owner.set(user);
     }
 
     /// Queues a packet behind everything sent before. If the queue would grow over its bound (1 MiB by default), the
@@ -221,6 +233,7 @@ impl Link {
             }),
             queued_bytes: AtomicUsize::new(0),
             closed: AtomicBool::new(false),
+            owner: OnceLock::new(),
             task: AtomicWaker::new(),
         }));
         link.reschedule(&mut link.lock());

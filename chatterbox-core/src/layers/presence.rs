@@ -10,6 +10,7 @@
 //! renew their leases before any of them looks for the dead. A node that goes away in good order ends its lease early.
 
 mod news;
+mod rooms;
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -249,6 +250,7 @@ impl Reporter {
     async fn run(mut self, mut changes: mpsc::Receiver<Change>) {
         let mut claims = ticks(CLAIM_EVERY);
         let mut tellings = ticks(TELL_EVERY);
+        let mut countings = ticks(rooms::COUNT_EVERY);
         // A lease is for the users of a node, and who runs out of it is looked for by those who watch and by workers.
         let holds_lease = self.role.serves_sockets();
         let claims_others = holds_lease || self.role.works();
@@ -262,6 +264,9 @@ impl Reporter {
                 _ = tellings.tick(), if !self.news.is_empty() => {
                     self.tell().await;
                     Ok(())
+                }
+                _ = countings.tick(), if holds_lease && self.deliveries.outgoing().is_some() => {
+                    self.count_rooms().await
                 }
                 () = sleep_until(next) => self.leave_due().await,
                 change = changes.recv() => match change {

@@ -5,7 +5,7 @@
 //! that an entry whose announcement got lost for good is delivered all the same. Who watches is `subscribe.rs`, what a
 //! connection hears that has been away is `resume.rs`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -45,6 +45,8 @@ pub struct Deliveries {
     typists: Typists,
     reads: Semaphore,
     watched: Mutex<HashMap<ConversationId, Arc<Watched>>>,
+    /// The rooms among them, and some that nobody watches any more.
+    pub(super) rooms: Mutex<BTreeSet<ConversationId>>,
     /// Entries delivered on this node so far.
     moves: AtomicU64,
     /// The bus is away.
@@ -73,6 +75,7 @@ impl Deliveries {
             journal: Journal::default(),
             reads: Semaphore::new(READS_AT_ONCE),
             watched: Mutex::default(),
+            rooms: Mutex::default(),
             moves: AtomicU64::new(0),
             alone: watch::Sender::new(false),
             asked: Notify::new(),
@@ -414,7 +417,7 @@ impl Deliveries {
 }
 
 impl Audience for Deliveries {
-    fn watchers(&self, conversation: ConversationId) -> u64 {
-        self.hub.watchers(&Channel::Conversation(conversation)) as u64
+    fn people(&self, conversation: ConversationId) -> u64 {
+        self.people_in(conversation).len() as u64
     }
 }

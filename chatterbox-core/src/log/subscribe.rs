@@ -10,8 +10,8 @@
 //! that began earlier stands in the rows, which are written before anybody is told. One that ends while rows are read
 //! stands in the journal.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Deliveries;
@@ -554,6 +554,43 @@ impl Deliveries {
         self.hub.with_topic(&Channel::User(user), |topic| {
             topic.links().iter().map(Link::id).collect()
         })
+    }
+}
+
+/// Who watches rooms (S-074).
+impl Deliveries {
+    /// A connection of this node watches the room.
+    pub fn note_room(&self, room: ConversationId) {
+        self.rooms
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(room);
+    }
+
+    /// Who watches the rooms of this node.
+    pub(crate) fn people_in_rooms(&self) -> Vec<(ConversationId, Vec<UserId>)> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut found = Vec::with_capacity(rooms.len());
+        rooms.retain(|room| {
+            let people = self.people_in(*room);
+            let is_watched = !people.is_empty();
+            if is_watched {
+                found.push((*room, people));
+            }
+            is_watched
+        });
+        found
+    }
+
+    /// Who watches a conversation on this node, each once.
+    pub(super) fn people_in(&self, conversation: ConversationId) -> Vec<UserId> {
+        let topic = Channel::Conversation(conversation);
+        let mut people: Vec<UserId> = self.hub.with_topic(&topic, |topic| {
+            topic.links().iter().filter_map(Link::owner).collect()
+        });
+        people.sort_unstable();
+        people.dedup();
+        people
     }
 }
 

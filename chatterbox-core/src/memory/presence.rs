@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::{AtItsBound, lock};
 use crate::clock::Timestamp;
-use crate::ids::{NodeId, UserId};
+use crate::ids::{ConversationId, NodeId, UserId};
 use crate::ports::presence::{Presence, PresenceError, Renewal, Transition};
 
 /// Presence of the nodes of one process.
@@ -25,6 +25,8 @@ struct State {
     away: HashSet<(UserId, NodeId)>,
     leases: HashMap<NodeId, Lease>,
     last_seen: HashMap<UserId, Timestamp>,
+    /// Who watches a room, and until when they count.
+    rooms: HashMap<ConversationId, HashMap<UserId, Timestamp>>,
 }
 
 #[derive(Debug)]
@@ -199,6 +201,43 @@ impl Presence for MemoryPresence {
             .filter(|user| state.nodes_of.contains_key(user))
             .copied()
             .collect())
+    }
+
+    async fn watch_rooms(
+        &self,
+        rooms: &[(ConversationId, Vec<UserId>)],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), PresenceError> {
+        let mut state = lock(&self.state);
+        state.rooms.retain(|_, watchers| {
+            watchers.retain(|_, until| *until > now);
+            !watchers.is_empty()
+        });
+        let kept: usize = state.rooms.values().map(HashMap::len).sum();
+        if kept + rooms.iter().map(|(_, users)| users.len()).sum::<usize>() > self.entries {
+            return Err(PresenceError(Box::new(AtItsBound {
+                what: "presence",
+                entries: self.entries,
+            })));
+        }
+        for (room, users) in rooms {
+            let watchers = state.rooms.entry(*room).or_default();
+            for user in users {
+                let counts_until = watchers.entry(*user).or_insert(until);
+                *counts_until = until.max(*counts_until);
+            }
+        }
+        Ok(())
+    }
+
+    async fn watchers_of(&self, rooms: &[ConversationId], now: Timestamp) -> Result<Vec<u64>, PresenceError> {
+        let state = lock(&self.state);
+        let watchers = |room: &ConversationId| {
+            let watchers = state.rooms.get(room)?;
+            Some(watchers.values().filter(|until| **until > now).count() as u64)
+        };
+        Ok(rooms.iter().map(|room| watchers(room).unwrap_or(0)).collect())
     }
 
     async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError> {

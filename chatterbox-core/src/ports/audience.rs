@@ -2,8 +2,8 @@
 
 use crate::ids::ConversationId;
 
-/// How many connections of this node watch a conversation.
+/// How many people watch a conversation on this node.
 pub trait Audience: Send + Sync {
-    /// The number of watching connections.
-    fn watchers(&self, conversation: ConversationId) -> u64;
+    /// The number of people with a connection that watches it, however many each of them has.
+    fn people(&self, conversation: ConversationId) -> u64;
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
-use crate::ids::{NodeId, UserId};
+use crate::ids::{ConversationId, NodeId, UserId};
 
 /// Presence can't be told or changed now; messages don't depend on it.
 #[derive(Debug, thiserror::Error)]
@@ -64,6 +64,19 @@ pub trait Presence: Send + Sync {
 
     /// Which of `users` (at most 1,000) are online.
     async fn online_among(&self, users: &[UserId]) -> Result<Vec<UserId>, PresenceError>;
+
+    /// These users watch these rooms on some node: they count there until `until`, or until a later time that another
+    /// call names.
+    async fn watch_rooms(
+        &self,
+        rooms: &[(ConversationId, Vec<UserId>)],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), PresenceError>;
+
+    /// How many users watch each of these rooms (at most 100), in their order: everybody counts once, on however many
+    /// nodes they do.
+    async fn watchers_of(&self, rooms: &[ConversationId], now: Timestamp) -> Result<Vec<u64>, PresenceError>;
 
     /// When a user was seen last; `None` while online or never seen.
     async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError>;

@@ -110,6 +110,7 @@ impl Runner {
         {
             hub.unsubscribe(&self.link, &Channel::Session(before.session));
         }
+        self.link.set_owner(principal.user);
         hub.subscribe(&self.link, &Channel::User(principal.user));
         // A resume subscribes to everything itself, behind what it replays.
         if self.principal.is_none() && resume.is_none() {
@@ -145,6 +146,7 @@ impl Runner {
             .resume(&self.link, user, &plan, mark)
             .await;
         self.hearing.note(heard);
+        self.note_rooms(&places);
         let gaps: Vec<ConversationId> = plan.gaps.into_iter().chain(failed).collect();
         Ok(ResumeAck {
             recovered: gaps.is_empty(),
@@ -168,6 +170,15 @@ impl Runner {
         live.collect()
     }
 
+    fn note_rooms(&self, places: &[Place]) {
+        for place in places.iter().filter(|place| !place.unasked) {
+            let topic = Channel::Conversation(place.conversation);
+            if self.realtime.hub.is_subscribed(&self.link, &topic) {
+                self.realtime.deliveries.note_room(place.conversation);
+            }
+        }
+    }
+
     /// S-087.
     pub(super) async fn open(&self, open: OpenConversation) -> Result<OpenedAck, Error> {
         let user = self.user()?;
@@ -181,6 +192,7 @@ impl Runner {
         let deliveries = &self.realtime.deliveries;
         let (heard, failed) = deliveries.resume(&self.link, user, &plan, mark).await;
         self.hearing.note(heard);
+        self.note_rooms(&[opened.place]);
         if !deliveries.look(&self.link, id) {
             return Err(Error::NotFound("conversation"));
         }
@@ -208,6 +220,7 @@ impl Runner {
         if !hears_already {
             self.hearing.note([(id, seq)]);
         }
+        deliveries.note_room(id);
         Ok((joined.room, seq))
     }
 

@@ -23,7 +23,7 @@ pub struct RoomView {
     pub created_at: Timestamp,
     /// How many members it has.
     pub member_count: u64,
-    /// Members who watch it now, on this node.
+    /// How many people watch it now, on all nodes; those on other nodes as of a quarter of a minute ago at most.
     pub online_count: u64,
     /// Whether the caller is a member.
     pub joined: bool,

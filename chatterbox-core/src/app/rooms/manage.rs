@@ -108,10 +108,11 @@ impl UseCase for ListRooms {
             .conversations
             .rooms(viewer(&by.actor)?, self.after.as_ref(), limit)
             .await?;
-        let items = page
-            .rooms
-            .iter()
-            .filter_map(|room| RoomView::new(room, watchers(app, room)))
+        let ids: Vec<ConversationId> = page.rooms.iter().map(|room| room.conversation.id).collect();
+        let people = people_in(app, &ids).await;
+        let items = page.rooms.iter().zip(people);
+        let items = items
+            .filter_map(|(room, people)| RoomView::new(room, people))
             .collect();
         Ok(Outcome::of(RoomList {
             items,
@@ -195,11 +196,25 @@ pub(super) async fn view(app: &App, id: ConversationId, viewer: Option<UserId>) 
         .room_summary(id, viewer)
         .await?
         .ok_or(Error::NotFound("room"))?;
-    RoomView::new(&summary, watchers(app, &summary)).ok_or(Error::NotFound("room"))
+    let people = people_in(app, &[id]).await.first().copied();
+    RoomView::new(&summary, people.unwrap_or(0)).ok_or(Error::NotFound("room"))
 }
 
-fn watchers(app: &App, room: &RoomSummary) -> u64 {
-    app.audience.watchers(room.conversation.id)
+/// How many people watch each of these rooms, on this node now or on all of them a moment ago. One question, however
+/// many they are; those of this node alone when presence is away.
+async fn people_in(app: &App, rooms: &[ConversationId]) -> Vec<u64> {
+    let everywhere = app.presence.watchers_of(rooms, app.clock.now()).await;
+    let everywhere = everywhere.unwrap_or_else(|error| {
+        tracing::debug!(
+            error = &error as &dyn std::error::Error,
+            "who watches rooms on other nodes is not known"
+        );
+        vec![0; rooms.len()]
+    });
+    let here = rooms.iter().map(|room| app.audience.people(*room));
+    here.zip(everywhere)
+        .map(|(here, everywhere)| here.max(everywhere))
+        .collect()
 }
 
 fn viewer(actor: &Actor) -> Result<Option<UserId>, Error> {

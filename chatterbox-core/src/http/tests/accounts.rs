@@ -1,3 +1,5 @@
+//! Registration and login with tokens (S-005).
+
 use std::time::Duration;
 
 use serde_json::json;

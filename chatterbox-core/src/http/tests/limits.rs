@@ -1,4 +1,4 @@
-//! Who may send how much (S-141, edge case 25, THREATS.md C7 and G1).
+//! Who may send how much (S-049, S-141, edge case 25, THREATS.md C7 and G1).
 
 use std::time::Duration;
 

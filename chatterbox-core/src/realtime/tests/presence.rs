@@ -1,4 +1,4 @@
-//! S-103, S-104, edge case 14, I7.
+//! Presence by leases and heartbeats (S-007), and what others see of it (S-018): S-103, S-104, edge case 14, I7.
 
 use std::time::Duration;
 
@@ -397,4 +397,62 @@ async fn s_092_partners_hear_who_has_left_all_devices_and_is_back() {
     assert!(told.len() <= 2, "{told:?}");
     assert_eq!(told.last().map(|(_, data)| &data["away"]), Some(&json!(false)));
     laptop.hears_nothing().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_074_s_075_people_who_watch_a_room_are_counted_over_all_nodes_and_once() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let online = async |expected: u64| {
+        for node in [&one, &two] {
+            let room = node
+                .call(&bob, json!({"command": "getRoom", "name": "tech"}))
+                .await;
+            assert_eq!(room["onlineCount"], json!(expected));
+            let rooms = node
+                .call(&bob, json!({"command": "listRooms", "limit": 100}))
+                .await;
+            let counts = rooms["items"].as_array().unwrap().iter();
+            let sum: u64 = counts.map(|room| room["onlineCount"].as_u64().unwrap()).sum();
+            assert_eq!(sum, expected, "nobody watches another");
+        }
+    };
+    online(0).await;
+    let mut devices = [
+        one.client(&ann).await,
+        one.client(&ann).await,
+        two.client(&ann).await,
+        two.client(&bob).await,
+    ];
+    for device in &mut devices {
+        device.ask("join-room", json!({"roomName": "tech"})).await;
+    }
+    cluster.wait_secs(6).await;
+    online(2).await;
+    let [laptop, phone, tablet, at_bob] = devices;
+    for device in [laptop, phone, at_bob] {
+        device.closes().await;
+    }
+    // I7.
+    cluster.wait_secs(15).await;
+    online(1).await;
+    tablet.closes().await;
+    cluster.wait_secs(15).await;
+    online(0).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_074_on_one_node_who_watches_a_room_is_counted_at_once() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let ann = node.person("ann").await;
+    let mut devices = [node.client(&ann).await, node.client(&ann).await];
+    for device in &mut devices {
+        device.ask("join-room", json!({"roomName": "tech"})).await;
+    }
+    let room = node
+        .call(&ann, json!({"command": "getRoom", "name": "tech"}))
+        .await;
+    assert_eq!(room["onlineCount"], 1);
 }

@@ -10,6 +10,7 @@ fn names(all: &[(String, Value)]) -> Vec<&str> {
     all.iter().map(|(name, _)| name.as_str()).collect()
 }
 
+/// Edge case 11.
 #[tokio::test(start_paused = true)]
 async fn s_109_everything_that_happened_meanwhile_is_replayed_in_order_behind_the_greeting() {
     let cluster = Cluster::new();
@@ -98,6 +99,7 @@ async fn s_109_a_resume_after_live_events_replays_only_what_the_socket_has_not_h
     assert!(phone.seqs().await.is_empty());
 }
 
+/// Edge case 10.
 #[tokio::test(start_paused = true)]
 async fn s_109_who_is_too_far_behind_is_told_to_load_it_anew_and_hears_the_rest_live() {
     let cluster = Cluster::new();

@@ -1,4 +1,4 @@
-//! S-089, S-090, S-101, S-102, edge case 13.
+//! Typing indicators (S-008): S-089, S-090, S-101, S-102, edge case 13.
 
 use serde_json::{Value, json};
 

@@ -173,7 +173,7 @@ where
     }
 }
 
-/// A node whose clock is behind.
+/// Edge case 23: a node whose clock is behind.
 pub async fn stamps_never_go_back<P>(make: impl AsyncFn() -> P)
 where
     P: Port<Target: ConversationLog>,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Port, at_once, count};
-use crate::ids::{NodeId, UserId};
+use crate::ids::{ConversationId, NodeId, UserId};
 use crate::ports::presence::{Presence, Renewal, Transition};
 use crate::testkit::SeededIds;
 use crate::testkit::samples::{in_secs, now};
@@ -26,6 +26,7 @@ macro_rules! presence_conformance {
                 those_online_are_told_from_others,
                 who_is_away_everywhere_is_away,
                 leaving_the_last_device_and_coming_back_is_told_once,
+                who_watches_a_room_counts_once_and_for_a_while,
                 a_node_that_stops_renewing_is_claimed_with_its_users,
                 of_twenty_racing_claims_one_gets_the_node,
                 a_node_that_renews_is_not_claimed,
@@ -200,6 +201,39 @@ where
     presence.leave(ann, two, now()).await.unwrap();
     presence.arrive(ann, two, now()).await.unwrap();
     assert!(!is_away().await, "forgotten with the leave");
+}
+
+/// S-074: on however many nodes.
+pub async fn who_watches_a_room_counts_once_and_for_a_while<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Presence>,
+{
+    let presence = make().await;
+    let ids = SeededIds::new(1);
+    let [tea, jam, empty] = [(); 3].map(|()| ConversationId::new(&ids));
+    let [ann, bob, cid] = [(); 3].map(|()| UserId::new(&ids));
+    let counts = async |secs| {
+        let rooms = [jam, empty, tea];
+        presence.watchers_of(&rooms, in_secs(secs)).await.unwrap()
+    };
+    let names = async |rooms: &[(ConversationId, Vec<UserId>)], secs| {
+        let (now, until) = (in_secs(secs), in_secs(secs + 10));
+        presence.watch_rooms(rooms, now, until).await.unwrap();
+    };
+    assert_eq!(counts(0).await, [0, 0, 0]);
+    names(&[(tea, vec![ann, bob]), (jam, vec![ann])], 0).await;
+    names(&[(tea, vec![bob, cid])], 4).await;
+    assert_eq!(counts(5).await, [1, 0, 3]);
+    // Who is named later counts longer, also if the other node comes after with an earlier time.
+    names(&[(tea, vec![cid])], 2).await;
+    assert_eq!(counts(11).await, [0, 0, 2]);
+    assert_eq!(counts(13).await, [0, 0, 2]);
+    assert_eq!(counts(14).await, [0, 0, 0]);
+    assert!(presence.watchers_of(&[], in_secs(0)).await.unwrap().is_empty());
+    presence.watch_rooms(&[], in_secs(0), in_secs(9)).await.unwrap();
+    let many: Vec<UserId> = (0..1_200).map(|_| UserId::new(&ids)).collect();
+    names(&[(jam, many)], 20).await;
+    assert_eq!(counts(21).await, [1_200, 0, 0]);
 }
 
 /// S-092: over all nodes.

@@ -7,6 +7,7 @@
 //! | `prefix:presence:tenures` | every node's tenure by when its lease ends | any |
 //! | `prefix:presence:{node}:…` | a node's present tenure, its leases and users | one per node |
 //! | `prefix:presence:{user}:nodes`, `…:seen` | where a user is, and when they were seen last | one per user |
+//! | `prefix:presence:{room}:watchers` | who watches a room, by until when they count | one per room |
 //! | `prefix:{jobs}:…` | jobs on their way to workers | one for all |
 
 use std::fmt::Display;
@@ -53,6 +54,10 @@ impl Keys {
 
     pub(super) fn of_user(&self, user: impl Display, what: &str) -> String {
         format!("{}:presence:{{{user}}}:{what}", self.prefix)
+    }
+
+    pub(super) fn of_room(&self, room: impl Display, what: &str) -> String {
+        format!("{}:presence:{{{room}}}:{what}", self.prefix)
     }
 
     pub(super) fn jobs(&self, what: &str) -> String {

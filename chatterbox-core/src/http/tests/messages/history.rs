@@ -1,3 +1,5 @@
+//! What was said stays, page by page (S-011).
+
 use http::Method;
 use serde_json::{Value, json};
 

@@ -1,3 +1,5 @@
+//! How far somebody has read, and who hears of it (S-009).
+
 use std::time::Duration;
 
 use http::Method;

@@ -5,6 +5,7 @@
 //! {node}:users    user ─▶ tenure under which they arrived                     both in the node's slot
 //! {user}:nodes    node ─▶ tenure:h (here) or tenure:a (away)     {user}:seen ─▶ last seen      in the user's slot
 //! tenures         node:tenure by the end of its lease                         a hint, in any slot
+//! {room}:watchers user by until when they count                               (`rooms`)
 //! ```
 //! A *tenure* is a lease and the users that arrived under it. A node has one at a time, and begins another when its
 //! lease was claimed, when Redis has forgotten it, and whenever a connection broke: a Redis that comes back may have
@@ -22,13 +23,14 @@
 //! - renewing: the lease, then the hint. Dead in between: whoever follows the hint sees the lease and mends the hint.
 
 mod claim;
+mod rooms;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use chatterbox_core::clock::Timestamp;
-use chatterbox_core::ids::{IdSource, NodeId, SystemIds, UserId};
+use chatterbox_core::ids::{ConversationId, IdSource, NodeId, SystemIds, UserId};
 use chatterbox_core::ports::presence::{Presence, PresenceError, Renewal, Transition};
 use deadpool_redis::redis::{Cmd, FromRedisValue, RedisError, Script, cmd};
 use futures_util::future::try_join_all;
@@ -306,6 +308,19 @@ impl Presence for RedisPresence {
         let exist = exist.await.map_err(unavailable)?;
         let online = users.iter().zip(exist).filter(|(_, exists)| *exists);
         Ok(online.map(|(user, _)| *user).collect())
+    }
+
+    async fn watch_rooms(
+        &self,
+        rooms: &[(ConversationId, Vec<UserId>)],
+        now: Timestamp,
+        until: Timestamp,
+    ) -> Result<(), PresenceError> {
+        self.note_watchers(rooms, now, until).await.map_err(unavailable)
+    }
+
+    async fn watchers_of(&self, rooms: &[ConversationId], now: Timestamp) -> Result<Vec<u64>, PresenceError> {
+        self.count_watchers(rooms, now).await.map_err(unavailable)
     }
 
     async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError> {
