@@ -11,6 +11,7 @@ pub mod message;
 pub mod profile;
 pub mod query;
 pub mod rights;
+mod room_name;
 pub mod rule;
 pub mod secret;
 pub mod session;

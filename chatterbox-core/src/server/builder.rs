@@ -1,25 +1,18 @@
 //! From settings and ports to a running server.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use super::{ChatServer, Shared};
-use crate::app::accounts::{Accounts, AuthLimits, LiveSessions};
+use super::{ChatServer, Ports, Settings, Shared};
+use crate::app::accounts::{Accounts, LiveSessions};
 use crate::app::rooms::{CreateRoom, Directory};
-use crate::app::{Actor, App, Error, Quotas};
-use crate::auth::{
-    AccessTokens, Cursors, HashingLimits, HashingParams, InvalidHashingParams, KeyRing, Passwords,
-    RefreshTokens,
-};
-use crate::clock::{Clock, SystemClock};
-use crate::engine::chat::ChatRules;
-use crate::engine::{eio, sio};
-use crate::http::client_ip::TrustedProxies;
-use crate::http::{AllowedOrigins, ApiLimits, Health, HealthCheck, RestApi, RestParts};
+use crate::app::{Actor, App, Error};
+use crate::auth::{AccessTokens, Cursors, InvalidHashingParams, KeyRing, Passwords, RefreshTokens};
+use crate::engine::sio;
+use crate::http::{Health, HealthCheck, RestApi, RestParts};
 use crate::hub::{Channel, Hub};
-use crate::ids::{IdSource, NodeId, SystemIds};
+use crate::ids::NodeId;
 use crate::layers::{
     AuthLimit, Buckets, Enqueuer, Presences, Publisher, RateLimit, Receipts, UserLimits, end_sessions,
     follow_revocations,
@@ -27,13 +20,7 @@ use crate::layers::{
 use crate::log::{
     Announcer, Deliveries, Encoder, Fences, Log, Relay, compare_regularly, repair_regularly, settle_regularly,
 };
-use crate::memory::{MemoryBlobs, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
-use crate::ports::blob::Blobs;
-use crate::ports::bus::Bus;
-use crate::ports::presence::Presence;
-use crate::ports::queue::Queue;
-use crate::ports::rate_limit::{Quota, RateLimiter};
-use crate::ports::storage::Stores;
+use crate::memory::MemoryRateLimiter;
 use crate::realtime::chat::ChatRealtime;
 use crate::realtime::{self, EngineIo};
 use crate::role::Role;
@@ -44,131 +31,6 @@ use crate::worker::Worker;
 
 /// Buckets kept in this process while the shared limiter can't answer.
 const LOCAL_BUCKETS_MAX: usize = 100_000;
-
-/// Files kept in this process where nothing else keeps them.
-const BLOB_BYTES_MAX: u64 = 256 << 20;
-
-/// What the server needs of the outside world.
-#[derive(Clone)]
-pub struct Ports {
-    /// Durable state.
-    pub stores: Stores,
-    /// Durable jobs.
-    pub queue: Arc<dyn Queue>,
-    /// Files.
-    pub blobs: Arc<dyn Blobs>,
-    /// Who is online.
-    pub presence: Arc<dyn Presence>,
-    /// Token buckets.
-    pub rate_limiter: Arc<dyn RateLimiter>,
-    /// The other nodes; `None` when there are none.
-    pub bus: Option<Arc<dyn Bus>>,
-    /// The wall clock.
-    pub clock: Arc<dyn Clock>,
-    /// Fresh ids.
-    pub ids: Arc<dyn IdSource>,
-}
-
-impl Ports {
-    /// Everything in this process, at most `entries` of each thing, lost at its end: for examples and tests.
-    pub fn in_memory(entries: usize) -> Ports {
-        Ports::of_one_process(MemoryStores::new(entries), Arc::new(MemoryQueue::new(entries)))
-    }
-
-    /// Durable storage, and the rest in this process: for a server of one node. Files are lost with it; set `blobs` to
-    /// what keeps them.
-    pub fn of_one_process(stores: Stores, queue: Arc<dyn Queue>) -> Ports {
-        Ports {
-            stores,
-            queue,
-            blobs: Arc::new(MemoryBlobs::new(BLOB_BYTES_MAX)),
-            presence: Arc::new(MemoryPresence::new(1_000_000)),
-            rate_limiter: Arc::new(MemoryRateLimiter::new(1_000_000)),
-            bus: None,
-            clock: Arc::new(SystemClock),
-            ids: Arc::new(SystemIds::new()),
-        }
-    }
-}
-
-/// What can be set about a server. [`Settings::new`] gives the defaults.
-pub struct Settings {
-    /// Signs access tokens; 32 bytes or more (S-041).
-    pub secret: Vec<u8>,
-    /// Secrets in use before, still good for verifying.
-    pub previous_secrets: Vec<Vec<u8>>,
-    /// How long an access token is good for.
-    pub access_token_ttl: Duration,
-    /// How long a session lives without being refreshed.
-    pub refresh_token_ttl: Duration,
-    /// What hashing a password costs.
-    pub hashing: HashingParams,
-    /// How much hashing there is at once.
-    pub hashing_limits: HashingLimits,
-    /// Messages a user may send (S-142); `None` without limit.
-    pub message_quota: Option<Quota>,
-    /// Rooms a user may try to make (S-076); `None` without limit.
-    pub room_quota: Option<Quota>,
-    /// Approaches of one user to others: conversations opened, people added, invites made. `None` without limit.
-    pub contact_quota: Option<Quota>,
-    /// Requests to the API (S-141).
-    pub api_limits: ApiLimits,
-    /// Logins, registrations and refreshes (S-141).
-    pub auth_limits: AuthLimits,
-    /// How much of everything one may have.
-    pub quotas: Quotas,
-    /// Web pages that may call.
-    pub origins: AllowedOrigins,
-    /// The same list for sockets.
-    pub socket_origins: realtime::Cors,
-    /// Proxies whose word about the client's address counts.
-    pub proxies: TrustedProxies,
-    /// Whether browsers are told to come by HTTPS only.
-    pub hsts: bool,
-    /// Timers and bounds of connections.
-    pub engine: eio::Config,
-    /// How many connections there may be.
-    pub caps: realtime::Caps,
-    /// Limits and times of the chat on connections.
-    pub chat: ChatRules,
-    /// Rooms that exist after the first start (S-001).
-    pub rooms: Vec<String>,
-}
-
-impl Settings {
-    /// The defaults, with this secret.
-    pub fn new(secret: Vec<u8>) -> Settings {
-        let engine = eio::Config {
-            connect_timeout: Some(Duration::from_secs(10)),
-            ..eio::Config::default()
-        };
-        Settings {
-            secret,
-            previous_secrets: Vec::new(),
-            access_token_ttl: Duration::from_mins(15),
-            refresh_token_ttl: Duration::from_hours(30 * 24),
-            hashing: HashingParams::default(),
-            hashing_limits: HashingLimits::default(),
-            message_quota: Some(Quota {
-                capacity: 20,
-                refill_per_sec: 10.0,
-            }),
-            room_quota: Some(Quota::per(10, Duration::from_mins(1))),
-            contact_quota: Some(Quota::per(300, Duration::from_hours(1))),
-            api_limits: ApiLimits::default(),
-            auth_limits: AuthLimits::default(),
-            quotas: Quotas::default(),
-            origins: AllowedOrigins::none(),
-            socket_origins: realtime::Cors::Off,
-            proxies: TrustedProxies::default(),
-            hsts: false,
-            engine,
-            caps: realtime::Caps::default(),
-            chat: ChatRules::default(),
-            rooms: ["general", "random", "tech"].map(str::to_owned).to_vec(),
-        }
-    }
-}
 
 /// Why a server could not be built.
 #[derive(Debug, thiserror::Error)]

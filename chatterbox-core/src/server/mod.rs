@@ -1,6 +1,8 @@
 //! The whole chat as one `tower::Service`: REST under `/api/`, Socket.IO under `/socket.io/`.
 
 mod builder;
+mod ports;
+mod settings;
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +20,9 @@ use http_body_util::combinators::UnsyncBoxBody;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
-pub use builder::{Builder, Ports, Settings};
+pub use builder::{BuildError, Builder};
+pub use ports::Ports;
+pub use settings::Settings;
 
 pub use crate::role::Role;
 

@@ -77,6 +77,7 @@ mod lane;
 mod server;
 mod session;
 mod socket;
+mod socket_id;
 #[cfg(test)]
 mod tests;
 
@@ -88,4 +89,5 @@ pub use builder::{Builder, NamespaceBuilder};
 pub use connect::{ConnectRequest, Refusal};
 pub use server::{Counters, Namespace, SocketIo};
 pub use session::SocketIoSession;
-pub use socket::{EmitError, ROOMS_MAX, Socket, SocketId};
+pub use socket::{EmitError, ROOMS_MAX, Socket};
+pub use socket_id::{InvalidSocketId, SocketId};
