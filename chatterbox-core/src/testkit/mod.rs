@@ -19,11 +19,13 @@ pub mod samples;
 mod clock;
 mod faulty_bus;
 mod flaky;
+mod hindered;
 mod ids;
 mod slow;
 
 pub use clock::ManualClock;
 pub use faulty_bus::FaultyBus;
-pub use flaky::{Fault, Flaky, PlannedFault};
+pub use flaky::{Fault, Flaky, Plan};
+pub use hindered::{Hindered, Hindrance, PlannedFault};
 pub use ids::SeededIds;
 pub use slow::{Gate, Slow};
