@@ -66,13 +66,6 @@ impl MemoryBus {
             events: Mutex::new(Some(receiver)),
         })
     }
-
-    /// Tells every node that its connection was lost and is back.
-    pub fn break_connections(&self) {
-        for inbox in lock(&self.hub).nodes.values_mut() {
-            inbox.lose();
-        }
-    }
 }
 
 impl Inbox {

@@ -125,11 +125,6 @@ impl Config {
             bucket,
         })
     }
-
-    /// Whether other processes may work on the same chat.
-    pub fn may_have_peers(&self) -> bool {
-        matches!(self.backend(), Store::Mongo { .. }) && (self.redis().is_some() || self.role != Role::All)
-    }
 }
 
 /// As it stands in an address: whatever isn't a letter or a digit as `%` and its number.
