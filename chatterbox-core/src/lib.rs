@@ -6,6 +6,17 @@
 //! REST ───────────────────────────────────── http ─────────────────────────────────▶ app ──▶ log ──▶ hub
 //! ```
 //!
+//!
+//! Where to begin:
+//!
+//! | you want to… | look at |
+//! | - | - |
+//! | put the whole chat into your server | [`server::ChatServer`], a `tower::Service` |
+//! | keep things elsewhere than in memory | [`ports`]: each has a twin in [`memory`] and, with the feature `testkit`, a suite |
+//! | run a command as the server itself | [`server::ChatServer::stack`], [`app::Command`] |
+//! | use Socket.IO without the chat | [`realtime::socketio`]; Engine.IO alone is [`realtime::EngineIo`] |
+//! | speak the protocols without any I/O | [`engine`] |
+//!
 //! `docs/ARCHITECTURE.md` walks through the parts; each module says what it is for and what it may use.
 
 pub mod app;

@@ -18,6 +18,15 @@ use crate::http::error::ApiError;
 use crate::http::json::answer;
 use crate::http::state::RestState;
 
+/// The list of what there is about a message, whatever the case of its ids.
+fn list_about(what: &str, conversation_id: &str, message_id: &str) -> String {
+    format!(
+        "{what} {} {}",
+        conversation_id.to_ascii_lowercase(),
+        message_id.to_ascii_lowercase()
+    )
+}
+
 /// The message as it stands now.
 async fn current(
     state: &RestState,

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::answer_current;
+use super::{answer_current, list_about};
 use crate::app::messages::{ReadThread, Thread};
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
@@ -80,11 +80,7 @@ pub(in crate::http) async fn thread(
 ) -> Result<Response, ApiError> {
     let (conversation_id, message_id) = path::message(parts)?;
     let (limit, cursor) = query.limit_and_cursor()?;
-    let list = format!(
-        "thread {} {}",
-        conversation_id.to_ascii_lowercase(),
-        message_id.to_ascii_lowercase()
-    );
+    let list = list_about("thread", &conversation_id, &message_id);
     let after = state.open(&list, cursor)?;
     let read = ReadThread {
         conversation_id,

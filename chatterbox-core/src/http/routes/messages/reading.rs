@@ -4,6 +4,7 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::list_about;
 use crate::app::messages::{IdList, ListReaders, MarkRead, ReadMarked, Reader};
 use crate::domain::entry::Seq;
 use crate::domain::limits::READ_IDS_MAX;
@@ -99,11 +100,7 @@ pub(in crate::http) async fn readers(
 ) -> Result<Response, ApiError> {
     let (conversation_id, message_id) = path::message(parts)?;
     let (limit, cursor) = query.limit_and_cursor()?;
-    let list = format!(
-        "readers {} {}",
-        conversation_id.to_ascii_lowercase(),
-        message_id.to_ascii_lowercase()
-    );
+    let list = list_about("readers", &conversation_id, &message_id);
     let after = state.open(&list, cursor)?;
     let readers = ListReaders {
         conversation_id,
