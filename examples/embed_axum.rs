@@ -48,7 +48,7 @@ async fn main() -> Result<(), Failure> {
         .with_graceful_shutdown(async move {
             // Where signals can't be heard, the process is ended from outside.
             if tokio::signal::ctrl_c().await.is_err() {
-                std::future::pending().await
+                std::future::pending::<()>().await;
             }
             chat.drain(SPREAD).await;
         })
