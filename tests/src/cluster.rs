@@ -13,7 +13,20 @@ const SECRET: &str = "pWk3vR8sT1yB6nM4cX9zL2qF7hJ5gD0a";
 pub struct ClusterSetup {
     environment: Vec<(String, String)>,
     own_database: bool,
+    redis: RedisSort,
     nodes: Option<usize>,
+}
+
+/// How a cluster's Redis is set up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RedisSort {
+    /// One server; between each node and it there is a proxy.
+    #[default]
+    One,
+    /// A primary and its replica, named by a sentinel.
+    Sentinel,
+    /// Three masters with a replica each.
+    Cluster,
 }
 
 impl ClusterSetup {
@@ -34,6 +47,12 @@ impl ClusterSetup {
         self
     }
 
+    /// With another sort of Redis.
+    pub fn with_redis(mut self, redis: RedisSort) -> ClusterSetup {
+        self.redis = redis;
+        self
+    }
+
     /// With another number of nodes.
     pub fn with_nodes(mut self, nodes: usize) -> ClusterSetup {
         self.nodes = Some(nodes);
@@ -43,7 +62,11 @@ impl ClusterSetup {
     /// Starts it.
     pub async fn start(self) -> TestCluster {
         let name = unique("failures");
-        let redis = Backend::redis().await;
+        let redis = match self.redis {
+            RedisSort::One => Backend::redis().await,
+            RedisSort::Sentinel => Backend::redis_sentinel().await,
+            RedisSort::Cluster => Backend::redis_cluster().await,
+        };
         let (database, uri) = if self.own_database {
             let database = Backend::documentdb().await;
             let uri = format!("mongodb://{}/{name}", database.address());
@@ -58,12 +81,25 @@ impl ClusterSetup {
             database,
         };
         for _ in 0..self.nodes.unwrap_or(NODES) {
-            let proxy = Proxy::before(cluster.redis.address()).await;
+            let url = match self.redis {
+                RedisSort::One => {
+                    let proxy = Proxy::before(cluster.redis.address()).await;
+                    let url = format!("redis://{}", proxy.address());
+                    cluster.proxies.push(proxy);
+                    url
+                }
+                // Nodes learn the addresses of servers from others than us.
+                RedisSort::Sentinel => format!(
+                    "redis+sentinel://{}/main?sentinel-password=only-for-tests-on-loopback",
+                    cluster.redis.address()
+                ),
+                RedisSort::Cluster => format!("redis+cluster://{}", cluster.redis.address()),
+            };
             let mut setup = Setup::new()
                 .with("JWT_SECRET", SECRET)
                 .with("ACCESS_TOKEN_TTL", "24h")
                 .with("MONGODB_URI", &uri)
-                .with("REDIS_URL", format!("redis://{}", proxy.address()))
+                .with("REDIS_URL", url)
                 .with("S3_ENABLED", "true")
                 .with("S3_BUCKET", &name);
             for variable in ["S3_ENDPOINT", "S3_ACCESS_KEY", "S3_SECRET_KEY", "S3_REGION"] {
@@ -73,7 +109,6 @@ impl ClusterSetup {
                 setup = setup.with(name, value);
             }
             cluster.nodes.push(Node::Running(Box::new(setup.start().await)));
-            cluster.proxies.push(proxy);
         }
         cluster
     }
@@ -120,7 +155,7 @@ impl TestCluster {
         self.nodes.iter().map(url).collect()
     }
 
-    /// What stands between a node and Redis.
+    /// What stands between a node and a Redis of one server.
     pub fn way_to_redis(&self, number: usize) -> &Proxy {
         &self.proxies[number]
     }

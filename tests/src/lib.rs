@@ -17,7 +17,7 @@ mod services;
 mod socket;
 
 pub use cli::{Ran, chatterbox_cli};
-pub use cluster::{ClusterSetup, NODES, TestCluster};
+pub use cluster::{ClusterSetup, NODES, RedisSort, TestCluster};
 pub use person::{PASSWORD, Person};
 pub use proxy::Proxy;
 pub use pushes::Pushes;

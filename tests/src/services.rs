@@ -56,7 +56,7 @@ pub struct Backend {
 impl Backend {
     /// A Redis.
     pub async fn redis() -> Backend {
-        let port = free_port();
+        let port = free_ports(1);
         Backend::start(
             "redis.sh",
             vec![("REDIS_PORT", port.to_string())],
@@ -65,9 +65,29 @@ impl Backend {
         .await
     }
 
+    /// A Redis with a replica, and a sentinel, which has the address; `kill` ends the one that is the primary at first.
+    pub async fn redis_sentinel() -> Backend {
+        // The sentinel's, and behind it those of the servers.
+        let port = free_ports(3);
+        let environment = vec![("REDIS_SENTINEL_PORT", port.to_string())];
+        Backend::start("redis_sentinel.sh", environment, format!("127.0.0.1:{port}")).await
+    }
+
+    /// A cluster of three masters and a replica for each; the address is that of a master that `kill` spares. The one that
+    /// it ends can't be started again.
+    pub async fn redis_cluster() -> Backend {
+        // Six, and behind them those on which they talk to each other.
+        let port = free_ports(12);
+        let environment = vec![
+            ("REDIS_CLUSTER_PORT", port.to_string()),
+            ("REDIS_CLUSTER_REPLICAS", "1".to_owned()),
+        ];
+        Backend::start("redis_cluster.sh", environment, format!("127.0.0.1:{}", port + 1)).await
+    }
+
     /// A DocumentDB with its gateway.
     pub async fn documentdb() -> Backend {
-        let (port, postgres) = (free_port(), free_port());
+        let (port, postgres) = (free_ports(1), free_ports(1));
         let environment = vec![
             ("MONGODB_PORT", port.to_string()),
             ("DOCUMENTDB_PORT", postgres.to_string()),
@@ -159,13 +179,13 @@ pub async fn redis_says(address: &str, command: &str) -> String {
         .expect("Redis can be reached")
 }
 
-/// A port below those that the system gives to clients, so that none of them takes it meanwhile.
-fn free_port() -> u16 {
+/// The first of some ports in a row, below those that the system gives to clients, so that none of them takes one meanwhile.
+fn free_ports(count: u16) -> u16 {
     let mut random = Random::unseeded();
     loop {
-        let port = 20_000 + u16::try_from(random.below(10_000)).unwrap_or(0);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
+        let first = 20_000 + u16::try_from(random.below(10_000)).unwrap_or(0);
+        if (first..first + count).all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok()) {
+            return first;
         }
     }
 }

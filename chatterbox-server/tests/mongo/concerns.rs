@@ -4,10 +4,12 @@
 use std::sync::{Arc, Mutex};
 
 use chatterbox_core::domain::entry::Seq;
-use chatterbox_core::ids::{ConversationId, UserId};
-use chatterbox_core::ports::storage::{Appended, NewEntry, Projection, Stores};
+use chatterbox_core::ids::{ConversationId, SystemIds, UserId};
+use chatterbox_core::ports::storage::{
+    Appended, CreatedRoom, Head, JoinedRoom, NewEntry, Projection, Stores,
+};
 use chatterbox_core::testkit::SeededIds;
-use chatterbox_core::testkit::samples::{keyed_message, message, new_group, now};
+use chatterbox_core::testkit::samples::{keyed_message, message, new_group, new_room, now};
 use chatterbox_server::adapters::mongo::MongoOptions;
 use mongodb::bson::{Document, doc};
 use mongodb::event::EventHandler;
@@ -193,6 +195,92 @@ async fn s_062_a_list_costs_a_fixed_number_of_commands() {
         costs.push(sent.len());
     }
     assert_eq!(costs, [8, 8]);
+}
+
+/// A start, and the sweep of workers, look at what was written since everything was found in order, not at all there is.
+#[tokio::test(flavor = "multi_thread")]
+async fn who_looks_for_rows_behind_their_logs_looks_at_nothing_old() {
+    let watched = Watched::new().await;
+    let store = &watched.stores.conversations;
+    let ann = UserId::new(&watched.ids);
+    assert_eq!(
+        store.lagging(500).await.unwrap(),
+        [],
+        "and from now on there is a mark"
+    );
+    let mut all = Vec::new();
+    let mut costs = Vec::new();
+    for count in [3, 60] {
+        while all.len() < count {
+            let group = store.create_group(new_group(&watched.ids, ann)).await.unwrap();
+            all.push(group.conversation.id);
+        }
+        watched.sent();
+        assert_eq!(store.lagging(500).await.unwrap(), []);
+        let sent = watched.sent();
+        costs.push(names(&sent).join(" "));
+    }
+    assert_eq!(costs, ["find find aggregate update"; 2]);
+
+    // What is found behind stays above the mark until its rows are right, however often it is looked for.
+    let recent = SystemIds::new();
+    let (first, second) = (all[7], all[41]);
+    for here in [first, second] {
+        let batch = vec![message(&recent, ann, "one"), message(&recent, ann, "two")];
+        watched.append(here, 0, batch).await;
+    }
+    let mut found = store.lagging(500).await.unwrap();
+    found.sort();
+    assert_eq!(found, [first, second]);
+    assert_eq!(store.lagging(1).await.unwrap().len(), 1);
+    let projection = Projection {
+        to: Seq(2),
+        ..Projection::at(Seq::ZERO)
+    };
+    store.project(first, projection).await.unwrap();
+    for _ in 0..2 {
+        assert_eq!(store.lagging(500).await.unwrap(), [second]);
+    }
+}
+
+/// Who comes into a room at once with others shares the writes of it.
+#[tokio::test(flavor = "multi_thread")]
+async fn joins_of_one_room_at_once_are_one_change() {
+    const USERS: usize = 60;
+    let watched = Watched::new().await;
+    let store = &watched.stores.conversations;
+    let room = new_room(&watched.ids, "general", None);
+    let room = match store.create_room(room, 9).await.unwrap() {
+        CreatedRoom::Created(room) => room.id,
+        other => panic!("{other:?}"),
+    };
+    let users: Vec<UserId> = (0..USERS).map(|_| UserId::new(&watched.ids)).collect();
+    watched.sent();
+    // Everybody twice, from two devices.
+    let joins = users
+        .iter()
+        .chain(&users)
+        .map(|user| store.join_room(room, *user, Head::EMPTY, 9));
+    let joined = futures_util::future::join_all(joins).await;
+    let changes = names(&watched.sent())
+        .iter()
+        .filter(|name| **name == "findAndModify")
+        .count();
+    println!("{USERS} users came in by {changes} changes");
+    assert!(changes <= USERS / 3, "{changes} changes for {USERS} users");
+    for (number, user) in users.iter().enumerate() {
+        let firsts = [number, number + USERS].map(|at| match joined[at].as_ref().unwrap() {
+            JoinedRoom::Joined { first, .. } => usize::from(*first),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            firsts[0] + firsts[1],
+            1,
+            "one of two calls of {user} is the first"
+        );
+    }
+    assert_eq!(store.member_count(room).await.unwrap(), USERS as u64);
+    assert_eq!(store.members(room, None, 1_000).await.unwrap().len(), USERS);
 }
 
 /// What the paths that every message takes cost in round trips.

@@ -4,6 +4,7 @@
     clippy::unwrap_used,
     clippy::panic,
     clippy::print_stderr,
+    clippy::print_stdout,
     reason = "a failure is to end the test, or to be told"
 )]
 
@@ -140,3 +141,70 @@ chatterbox_core::conversation_lists_conformance!(async || stores().await);
 chatterbox_core::message_store_conformance!(async || stores().await);
 chatterbox_core::conversation_log_conformance!(async || log().await);
 chatterbox_core::queue_conformance!(async || queue().await);
+
+/// The suites in which calls race, with calls and answers held up at random: whatever comes in between comes in between.
+mod late {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::time::Duration;
+
+    use chatterbox_core::clock::{Clock as _, SystemClock};
+    use chatterbox_core::ports::storage::{ConversationLog, ConversationStore, Stores, UserStore};
+    use chatterbox_server::adapters::mongo::{Lag, MongoOptions};
+
+    use super::{Arc, Database, InDatabase};
+
+    /// Most calls are not held up; some are for longer than others take.
+    fn lag() -> Lag {
+        let seed = std::env::var("TEST_SEED").ok().and_then(|seed| seed.parse().ok());
+        let seed = seed.unwrap_or_else(|| SystemClock.now().as_millis().unsigned_abs());
+        println!("TEST_SEED={seed}");
+        let state = AtomicU64::new(seed);
+        Lag::of(move || {
+            // splitmix64
+            let mut bits = state.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+            bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            bits ^= bits >> 31;
+            Duration::from_millis(if bits % 4 == 0 { (bits >> 8) % 12 } else { 0 })
+        })
+    }
+
+    async fn stores() -> InDatabase<Stores> {
+        let database = Database::new();
+        let options = MongoOptions {
+            lag: Some(lag()),
+            ..MongoOptions::new(database.address())
+        };
+        InDatabase {
+            it: database.open_as(options).await.unwrap().stores(),
+            _database: database,
+        }
+    }
+
+    async fn one<P: ?Sized>(port: impl FnOnce(&Stores) -> Arc<P>) -> InDatabase<Arc<P>> {
+        let InDatabase { it, _database } = stores().await;
+        InDatabase {
+            it: port(&it),
+            _database,
+        }
+    }
+
+    async fn users() -> InDatabase<Arc<dyn UserStore>> {
+        one(|stores| stores.users.clone()).await
+    }
+
+    async fn conversations() -> InDatabase<Arc<dyn ConversationStore>> {
+        one(|stores| stores.conversations.clone()).await
+    }
+
+    async fn log() -> InDatabase<Arc<dyn ConversationLog>> {
+        one(|stores| stores.log.clone()).await
+    }
+
+    chatterbox_core::user_store_conformance!(async || users().await);
+    chatterbox_core::conversation_store_conformance!(async || conversations().await);
+    chatterbox_core::conversation_log_conformance!(async || log().await);
+    chatterbox_core::private_conversations_conformance!(async || stores().await);
+    chatterbox_core::projections_conformance!(async || stores().await);
+    chatterbox_core::message_store_conformance!(async || stores().await);
+}

@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,10 +14,12 @@ use chatterbox_core::ports::bus::{Bus, BusEvent};
 use chatterbox_core::ports::presence::{Presence, Renewal, Transition};
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::rate_limit::{Decision, Quota, RateLimiter, Take};
+use chatterbox_core::tasks::Tasks;
 use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::testkit::samples::{in_secs, now};
 use chatterbox_server::adapters::redis::Redis;
 use deadpool_redis::redis::{Client, Cmd, FromRedisValue, cmd};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout};
 
@@ -465,4 +468,53 @@ async fn i9_no_job_is_lost_with_redis() {
         }
     };
     assert_eq!(timeout(DEADLINE, found).await.unwrap(), [(later, 1)]);
+}
+
+/// A server that greets everybody and takes no writes; how many connections were made to it.
+async fn read_only_replica(tasks: &Tasks) -> (String, Arc<AtomicUsize>) {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("redis://{}", listener.local_addr().unwrap());
+    let connections = Arc::new(AtomicUsize::new(0));
+    let (count, owner) = (connections.clone(), tasks.clone());
+    tasks.spawn_until_stopped(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            count.fetch_add(1, Ordering::Relaxed);
+            owner.spawn_until_stopped(async move {
+                let mut buffer = vec![0; 64 << 10];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let said = String::from_utf8_lossy(&buffer[..length]);
+                    let answers = said.split("\r\n").filter(|line| line.starts_with('*')).count();
+                    let writes = said.contains("EVAL");
+                    let answer = if writes {
+                        "-READONLY You can't write\r\n"
+                    } else {
+                        "+OK\r\n"
+                    };
+                    if stream.write_all(answer.repeat(answers).as_bytes()).await.is_err() {
+                        return;
+                    }
+                }
+            });
+        }
+    });
+    (url, connections)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_refuses_at_once_is_not_stormed_with_connections() {
+    let tasks = Tasks::new();
+    let (url, connections) = read_only_replica(&tasks).await;
+    let limiter = world().node_at(&url, Redis::rate_limiter).await;
+    let began = Instant::now();
+    let mut refused = 0;
+    while began.elapsed() < Duration::from_secs(3) {
+        limiter.take(&spent("ann")).await.unwrap_err();
+        refused += 1;
+        tokio::task::yield_now().await;
+    }
+    let made = connections.load(Ordering::Relaxed);
+    println!("{refused} calls were refused over {made} connections");
+    // Four lines, each of which waits longer every time, and one that listens.
+    assert!(made < 60, "{made} connections in 3 s");
+    tasks.stop_token().cancel();
 }

@@ -15,6 +15,7 @@
 
 mod client;
 mod database;
+mod failover;
 mod nodes;
 mod play;
 mod redis;

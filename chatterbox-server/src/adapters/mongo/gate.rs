@@ -13,6 +13,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use super::error::Failure;
+use super::options::Lag;
 
 /// How long a call waits for a connection (S-143).
 const CONNECTION_MAX: Duration = Duration::from_secs(2);
@@ -23,11 +24,17 @@ const ANSWER_MAX: Duration = Duration::from_secs(6);
 
 /// Lets calls through.
 #[derive(Clone)]
-pub(super) struct Gate(Arc<Semaphore>);
+pub(super) struct Gate {
+    places: Arc<Semaphore>,
+    lag: Option<Lag>,
+}
 
 impl Gate {
-    pub(super) fn new(connections: u32) -> Gate {
-        Gate(Arc::new(Semaphore::new(connections.max(1) as usize)))
+    pub(super) fn new(connections: u32, lag: Option<Lag>) -> Gate {
+        Gate {
+            places: Arc::new(Semaphore::new(connections.max(1) as usize)),
+            lag,
+        }
     }
 
     /// Makes a call, which must hold no more than one connection at a time.
@@ -35,7 +42,17 @@ impl Gate {
         &self,
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Failure> {
-        let waiting = timeout(CONNECTION_MAX, self.0.acquire());
+        let Some(lag) = &self.lag else {
+            return self.call_now(call).await;
+        };
+        lag.pass().await;
+        let answer = self.call_now(call).await;
+        lag.pass().await;
+        answer
+    }
+
+    async fn call_now<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Failure> {
+        let waiting = timeout(CONNECTION_MAX, self.places.acquire());
         let Ok(Ok(_permit)) = waiting.await else {
             return Err(Failure::NoConnection);
         };
@@ -72,7 +89,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn s_143_nobody_waits_for_ever() {
-        let gate = Gate::new(1);
+        let gate = Gate::new(1, None);
         let silent = || gate.call(std::future::pending::<Result<(), Error>>());
         let started = tokio::time::Instant::now();
         let (first, second) = tokio::join!(async { (silent().await, started.elapsed()) }, async {

@@ -34,12 +34,12 @@ use mongodb::options::{CollectionOptions, ReadConcern};
 use mongodb::{Client, Collection, Database};
 
 pub use error::MongoOpenError;
-pub use options::MongoOptions;
+pub use options::{Lag, MongoOptions};
 
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::Stores;
 use chatterbox_core::tasks::Tasks;
-use conversations::{InviteRow, Turns};
+use conversations::{InviteRow, Joins, Turns};
 use gate::Gate;
 use log::{EntryRow, Heads};
 use messages::{HiddenRow, StateRow};
@@ -57,6 +57,7 @@ struct Shared {
     gate: Gate,
     heads: Heads,
     turns: Turns,
+    joins: Joins,
     /// Whether there are several members: else what is written is there, and "majority" may not be known.
     has_majority: bool,
     meta: Collection<Document>,
@@ -78,7 +79,7 @@ impl MongoStore {
         let client =
             Client::with_options(parsed).map_err(|error| MongoOpenError::Unreachable(error.to_string()))?;
         let database = client.database(&name);
-        let gate = Gate::new(options.pool);
+        let gate = Gate::new(options.pool, options.lag);
         let hello = gate.call(database.run_command(doc! { "hello": 1 }).into_future());
         let hello = hello.await.map_err(error::unreachable)?;
         let has_majority =
@@ -105,6 +106,7 @@ impl MongoStore {
             invites: database.collection("invites"),
             heads: Heads::default(),
             turns: Turns::default(),
+            joins: Joins::default(),
             has_majority,
             gate,
             database,

@@ -1,5 +1,7 @@
 //! The address of the database, and what the driver is told about it.
 
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chatterbox_core::domain::secret::Secret;
@@ -22,6 +24,27 @@ const MAJORITY_MAX: Duration = Duration::from_secs(4);
 /// What hears of every command; tests look at the concerns it carries.
 type CommandEvents = mongodb::event::EventHandler<mongodb::event::command::CommandEvent>;
 
+/// How long each call is held up: before it is made, and again before its answer is given.
+#[derive(Clone)]
+pub struct Lag(Arc<dyn Fn() -> Duration + Send + Sync>);
+
+impl Lag {
+    /// Asked anew each time.
+    pub fn of(time: impl Fn() -> Duration + Send + Sync + 'static) -> Lag {
+        Lag(Arc::new(time))
+    }
+
+    pub(super) async fn pass(&self) {
+        tokio::time::sleep((self.0)()).await;
+    }
+}
+
+impl fmt::Debug for Lag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lag")
+    }
+}
+
 /// Where the database is.
 #[derive(Debug, Clone)]
 pub struct MongoOptions {
@@ -32,6 +55,8 @@ pub struct MongoOptions {
     pub pool: u32,
     /// Hears of every command that is sent.
     pub commands: Option<CommandEvents>,
+    /// Holds calls up; tests look at what hostile timing does.
+    pub lag: Option<Lag>,
 }
 
 impl MongoOptions {
@@ -41,6 +66,7 @@ impl MongoOptions {
             uri: uri.into(),
             pool: 10,
             commands: None,
+            lag: None,
         }
     }
 

@@ -5,8 +5,9 @@
 //! redis+sentinel://[user:password@]host[:26379],host…/master[/db]     the master that the sentinels name
 //! redis+cluster://[user:password@]host[:6379],host…                   a cluster, found through any of these hosts
 //! ```
-//! `rediss+sentinel` and `rediss+cluster` are the same over TLS. User and password are those of the servers; sentinels
-//! are asked without. What is special in them is percent-encoded.
+//! `rediss+sentinel` and `rediss+cluster` are the same over TLS. User and password are those of the servers; for sentinels
+//! that want some as well there are `?sentinel-user=…&sentinel-password=…` at the end. What is special in them is
+//! percent-encoded.
 
 use std::fmt;
 
@@ -43,6 +44,8 @@ pub(super) enum InvalidAddress {
     ManyHosts,
     #[error("the name of the master is missing: redis+sentinel://host,host/master")]
     NoMaster,
+    #[error("behind the name of the master there may only be ?sentinel-user=…&sentinel-password=…")]
+    Options,
     #[error("a cluster has no numbered databases")]
     ClusterDatabase,
     #[error("host, port, database, user or password do not parse; special characters are percent-encoded")]
@@ -73,11 +76,14 @@ impl Address {
             (None, [host]) => Kind::One(server(host, path)?),
             (None, _) => return Err(InvalidAddress::ManyHosts),
             (Some("sentinel"), _) => {
+                let (path, options) = path.split_once('?').unwrap_or((path, ""));
+                let login = sentinel_login(options)?;
                 let (master, db) = path.split_once('/').unwrap_or((path, ""));
                 if master.is_empty() {
                     return Err(InvalidAddress::NoMaster);
                 }
-                let sentinel = |host: &&str| connection(&format!("{base}://{}", with_port(host, 26379)));
+                let sentinel =
+                    |host: &&str| connection(&format!("{base}://{login}{}", with_port(host, 26379)));
                 Kind::Sentinel {
                     sentinels: hosts.iter().map(sentinel).collect::<Result<_, _>>()?,
                     master: master.to_owned(),
@@ -110,6 +116,25 @@ impl Address {
 fn connection(url: &str) -> Result<ConnectionInfo, InvalidAddress> {
     // What the driver says of it may quote it.
     url.into_connection_info().map_err(|_| InvalidAddress::Malformed)
+}
+
+/// User and password of the sentinels, as they stand before a host.
+fn sentinel_login(options: &str) -> Result<String, InvalidAddress> {
+    let (mut user, mut password) = ("", "");
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        match option.split_once('=') {
+            Some(("sentinel-user", value)) => user = value,
+            Some(("sentinel-password", value)) => password = value,
+            Some(_) | None => return Err(InvalidAddress::Options),
+        }
+    }
+    if [user, password].iter().any(|part| part.contains(['@', '/', ':'])) {
+        return Err(InvalidAddress::Malformed);
+    }
+    Ok(match (user, password) {
+        ("", "") => String::new(),
+        (user, password) => format!("{user}:{password}@"),
+    })
 }
 
 fn with_port(host: &str, port: u16) -> String {
@@ -201,6 +226,17 @@ mod tests {
         assert_eq!(sentinels[0].redis_settings().password(), None);
         assert_eq!(node.redis_settings().password(), Some("pw"));
         assert_eq!(node.redis_settings().db(), 3);
+        let url = "redis+sentinel://:pw@a/main/3?sentinel-user=eye&sentinel-password=s%40w";
+        let Kind::Sentinel { sentinels, node, .. } = parse(url).unwrap().kind else {
+            panic!("sentinels");
+        };
+        let settings = sentinels[0].redis_settings();
+        assert_eq!(
+            (settings.username(), settings.password()),
+            (Some("eye"), Some("s@w"))
+        );
+        assert_eq!(node.redis_settings().password(), Some("pw"));
+        assert_eq!(node.redis_settings().db(), 3);
     }
 
     #[test]
@@ -215,6 +251,14 @@ mod tests {
             ("redis+cluster://a,,b", InvalidAddress::NoHost),
             ("redis://:hunter2@a,b", InvalidAddress::ManyHosts),
             ("redis+sentinel://:hunter2@a", InvalidAddress::NoMaster),
+            (
+                "redis+sentinel://a/main?password=hunter2",
+                InvalidAddress::Options,
+            ),
+            (
+                "redis+sentinel://a/main?sentinel-password=hunter2@b",
+                InvalidAddress::Malformed,
+            ),
             ("redis+cluster://:hunter2@a/1", InvalidAddress::ClusterDatabase),
             ("redis://:hunter2@a:port", InvalidAddress::Malformed),
             ("redis://:hunter2@a/db", InvalidAddress::Malformed),

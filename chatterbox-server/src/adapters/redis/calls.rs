@@ -112,7 +112,7 @@ impl Lines {
         loop {
             match pool.take().await {
                 Ok(pooled) => {
-                    pause = FIRST_PAUSE;
+                    let began = Instant::now();
                     let serial = serials.fetch_add(1, Ordering::Relaxed);
                     let unanswered = 0;
                     *self.lock(place) = Some(Held {
@@ -127,13 +127,16 @@ impl Lines {
                         *ready += 1;
                     });
                     self.places[place].emptied.notified().await;
+                    if began.elapsed() > LAST_PAUSE {
+                        pause = FIRST_PAUSE;
+                        continue;
+                    }
+                    // A server may greet everybody and then refuse them: one that loads its data, or a replica.
                 }
-                Err(error) => {
-                    self.warn(&error);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LAST_PAUSE);
-                }
+                Err(error) => self.warn(&error),
             }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LAST_PAUSE);
         }
     }
 

@@ -16,6 +16,9 @@ use super::address::{Address, Kind};
 /// How long making a connection may take, greeting included.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
 
+/// The same by way of sentinels: all are asked at once, each for a second at most, and then there is the primary itself.
+const SENTINEL_TIME_MAX: Duration = Duration::from_secs(3);
+
 /// Why a pool is built: the builder fails only without a runtime for its timeouts.
 const BUILT: &str = "the pool has a runtime";
 
@@ -46,7 +49,7 @@ impl Pool {
     pub(super) fn new(address: &Address, size: usize) -> Result<Pool, RedisError> {
         let timeouts = Timeouts {
             wait: Some(CONNECT_TIME_MAX),
-            create: Some(CONNECT_TIME_MAX),
+            create: Some(connect_time_max(address)),
             recycle: Some(CONNECT_TIME_MAX),
         };
         Ok(match &address.kind {
@@ -120,6 +123,14 @@ impl Pool {
 
     pub(super) fn is_cluster(&self) -> bool {
         matches!(self, Pool::Cluster(_))
+    }
+}
+
+/// How long a connection may take to be made.
+fn connect_time_max(address: &Address) -> Duration {
+    match address.kind {
+        Kind::One(_) | Kind::Cluster(_) => CONNECT_TIME_MAX,
+        Kind::Sentinel { .. } => SENTINEL_TIME_MAX,
     }
 }
 
@@ -198,6 +209,11 @@ pub(super) struct Listening {
 impl Listening {
     pub(super) fn new(address: Address) -> Listening {
         Listening { address, attempts: 0 }
+    }
+
+    /// How long finding it and connecting to it may take.
+    pub(super) fn time_max(&self) -> Duration {
+        connect_time_max(&self.address)
     }
 
     /// A client of that server. No answer is waited for beyond the caller's patience.

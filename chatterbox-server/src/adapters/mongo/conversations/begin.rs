@@ -120,8 +120,23 @@ impl MongoConversations {
         guard: &Document,
         work: &Work,
     ) -> Result<Begun, StoreError> {
+        let _turn = self.turn(id).await?;
+        self.begin_in_turn(id, guard, work).await
+    }
+
+    /// Waits until it is the caller's turn to begin something, among those of this node.
+    pub(super) async fn turn(&self, id: ConversationId) -> Result<MutexGuard<'_, ()>, StoreError> {
+        self.shared.turns.wait_for(id, Instant::now() + TURN_MAX).await
+    }
+
+    /// What [`begin`](Self::begin) does, for one whose turn it is.
+    pub(super) async fn begin_in_turn(
+        &self,
+        id: ConversationId,
+        guard: &Document,
+        work: &Work,
+    ) -> Result<Begun, StoreError> {
         let intent = bson(work)?;
-        let _turn = self.shared.turns.wait_for(id, Instant::now() + TURN_MAX).await?;
         let mut patience = Patience::new();
         loop {
             let mut filter = doc! { "_id": id.oid(), "intent": null };

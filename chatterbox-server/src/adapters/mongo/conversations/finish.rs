@@ -11,7 +11,7 @@ use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
 use super::MongoConversations;
-use super::intent::{Founder, Steps, Work};
+use super::intent::{Founder, Joiner, Steps, Work};
 use super::rows::{ConversationRow, FRONT, MemberRow, Sort, bson, pointer, settings_update};
 use crate::adapters::mongo::command::{update, upsert};
 use crate::adapters::mongo::error::unless_duplicate;
@@ -56,20 +56,27 @@ impl MongoConversations {
             }
             // Large, and rare beside the other three.
             Work::Project(steps) => Box::pin(self.follow(row, place, steps)).await,
-            Work::Join { user, seq, ordinal } => {
-                let user = UserId::from_oid(*user);
-                let read = (ids::seq(*seq)?, number(*ordinal)?);
-                if !self.is_banned(place.conversation, user).await? {
-                    self.write("members", vec![joiner(place, user, read)]).await?;
-                }
-                self.count(place, &[user], doc! {}, doc! {}).await
-            }
+            Work::Join { joiners } => self.let_in(place, joiners).await,
             Work::Leave { user } => {
                 let user = UserId::from_oid(*user);
                 self.write("members", vec![leaver(place, user)]).await?;
                 self.count(place, &[user], doc! {}, doc! {}).await
             }
         }
+    }
+
+    /// Those who are not banned come in. Round trips: 1 for bans, 1 to write, 2 to count and end, however many they are.
+    async fn let_in(&self, place: Place, joiners: &[Joiner]) -> Result<Vec<MemberRow>, StoreError> {
+        let users: Vec<UserId> = joiners.iter().map(|one| UserId::from_oid(one.user)).collect();
+        let banned = self.banned_among(place.conversation, &users).await?;
+        let mut statements = Vec::with_capacity(users.len());
+        for (user, one) in users.iter().zip(joiners) {
+            if !banned.contains(&one.user) {
+                statements.push(joiner(place, *user, (seq(one.seq)?, number(one.ordinal)?)));
+            }
+        }
+        self.write("members", statements).await?;
+        self.count(place, &users, doc! {}, doc! {}).await
     }
 
     /// Takes in what entries of the log have changed. Round trips: 1 each for reading and for writing rows of members, if

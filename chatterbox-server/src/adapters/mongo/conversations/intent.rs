@@ -28,8 +28,8 @@ pub(super) enum Work {
     Create { founders: Vec<Founder> },
     /// Follow the log.
     Project(Steps),
-    /// Make somebody a member of a room who has a place in it.
-    Join { user: ObjectId, seq: i64, ordinal: i64 },
+    /// Make those members of a room who have a place in it.
+    Join { joiners: Vec<Joiner> },
     /// End somebody's membership of a room.
     Leave { user: ObjectId },
 }
@@ -43,13 +43,24 @@ impl Work {
         }
     }
 
-    pub(super) fn join(user: UserId, head: Head) -> Work {
-        Work::Join {
+    pub(super) fn join(joiners: impl Iterator<Item = (UserId, Head)>) -> Work {
+        let joiner = |(user, head): (UserId, Head)| Joiner {
             user: user.oid(),
             seq: long(head.seq.0),
             ordinal: long(head.ordinal),
+        };
+        Work::Join {
+            joiners: joiners.map(joiner).collect(),
         }
     }
+}
+
+/// Somebody who comes into a room, and up to where they need not read.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(super) struct Joiner {
+    pub(super) user: ObjectId,
+    pub(super) seq: i64,
+    pub(super) ordinal: i64,
 }
 
 /// A member from the beginning.

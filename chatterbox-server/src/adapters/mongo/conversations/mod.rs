@@ -5,7 +5,8 @@
 //! rooms     names, joining and leaving              lists     what a user's list shows
 //! begin ──▶ intent ──▶ finish                       rows      how a row is read
 //!   all or nothing without transactions             invites   into groups
-//! sweep     what dead nodes have begun              standing  a snapshot
+//! joins     of one room, together                   standing  a snapshot
+//! sweep     what dead nodes have begun              lagging   behind their logs
 //! ```
 
 mod begin;
@@ -13,6 +14,8 @@ mod create;
 mod finish;
 mod intent;
 mod invites;
+mod joins;
+mod lagging;
 mod lists;
 mod members;
 mod rooms;
@@ -47,6 +50,7 @@ pub(super) use begin::Turns;
 pub(super) use finish::Place;
 pub(super) use intent::{MessageAt, MessageRow, MessageWord};
 pub(super) use invites::InviteRow;
+pub(super) use joins::Joins;
 pub(super) use sweep::finish_regularly;
 
 pub(super) struct MongoConversations {

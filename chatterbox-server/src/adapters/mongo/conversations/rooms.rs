@@ -8,16 +8,23 @@
 use chatterbox_core::domain::conversation::{RoomName, RoomSummary};
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{Head, JoinedRoom, LeftRoom, RoomPage, StoreError};
-use mongodb::bson::{Document, doc};
+use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Binary, doc};
 use serde::Deserialize;
 
 use super::begin::Begun;
 use super::intent::Work;
+use super::joins::CameIn;
 use super::rows::{ConversationRow, Sort};
 use super::{MongoConversations, missing};
 use crate::adapters::mongo::error::{corrupt, unless_duplicate, unsettled};
 use crate::adapters::mongo::ids::{self, Id as _, pair_key};
 use crate::adapters::mongo::slots;
+
+#[derive(Deserialize)]
+struct BanRow {
+    user: ObjectId,
+}
 
 /// One of a user's rooms.
 #[derive(Deserialize)]
@@ -103,7 +110,7 @@ impl MongoConversations {
         rows.into_iter().map(summary).collect()
     }
 
-    /// 2 round trips if the user is in it, else 10 or so: a place, and the intent.
+    /// 2 round trips if the user is in it, else 10 or so: a place, and the intent, which all share who come at once.
     pub(super) async fn join(
         &self,
         room: ConversationId,
@@ -132,18 +139,16 @@ impl MongoConversations {
             if !self.take_place(room, user, rooms_max).await? {
                 return Ok(JoinedRoom::TooMany);
             }
-            let Begun::Done { rev, touched } = self.begin(room, &doc! {}, &Work::join(user, head)).await?
-            else {
-                return Err(missing(room));
-            };
-            if let Some(row) = touched.first().filter(|row| row.is_in) {
-                return Ok(JoinedRoom::Joined {
-                    // Another call of this user may have been first.
-                    first: row.rev == rev,
-                    members: self.row(room).await?.map_or(Ok(0), |row| row.members())?,
-                });
+            match self.come_in(room, user, head).await? {
+                CameIn::Yes { first } => {
+                    return Ok(JoinedRoom::Joined {
+                        first,
+                        members: self.row(room).await?.map_or(Ok(0), |row| row.members())?,
+                    });
+                }
+                // Look again why.
+                CameIn::No => {}
             }
-            // Banned meanwhile, or another call of this user has left with the place: look again.
         }
         Err(unsettled())
     }
@@ -214,9 +219,21 @@ impl MongoConversations {
     }
 
     pub(super) async fn is_banned(&self, room: ConversationId, user: UserId) -> Result<bool, StoreError> {
-        let bans = self.shared.database.collection::<Document>("bans");
-        let find = bans.find_one(doc! { "_id": pair_key(room, user), "banned": true });
-        Ok(self.shared.gate.call(find.into_future()).await?.is_some())
+        Ok(!self.banned_among(room, &[user]).await?.is_empty())
+    }
+
+    pub(super) async fn banned_among(
+        &self,
+        room: ConversationId,
+        users: &[UserId],
+    ) -> Result<Vec<ObjectId>, StoreError> {
+        let keys: Vec<Binary> = users.iter().map(|user| pair_key(room, *user)).collect();
+        let bans = self.shared.database.collection::<BanRow>("bans");
+        let find = bans
+            .find(doc! { "_id": { "$in": keys }, "banned": true })
+            .batch_size(ids::batch(users.len()));
+        let rows = self.shared.gate.all(find).await?;
+        Ok(rows.into_iter().map(|row| row.user).collect())
     }
 
     /// 1 round trip if the user isn't in it, else 8 or so.

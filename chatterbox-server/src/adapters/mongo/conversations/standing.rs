@@ -1,4 +1,4 @@
-//! How a conversation stands, as one snapshot, and which stand behind their logs.
+//! How a conversation stands, as one snapshot.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,11 +17,7 @@ use super::begin::Patience;
 use super::intent::Work;
 use super::rows::ConversationRow;
 use crate::adapters::mongo::error::corrupt;
-use crate::adapters::mongo::ids::{self, Id as _, pairs_behind, seq};
-use crate::adapters::mongo::log::heads_of;
-
-/// Conversations compared with their logs at a time.
-const COMPARED_AT_ONCE: usize = 100;
+use crate::adapters::mongo::ids::{Id as _, pairs_behind, seq};
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -81,39 +77,6 @@ impl MongoConversations {
             }
             if patience.wait(row.rev).await? && is_half_done(&row) {
                 self.finish(&row).await?;
-            }
-        }
-    }
-
-    /// Every conversation is compared with the end of its log, and what a dead node has begun is finished.
-    pub(super) async fn find_lagging(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
-        for row in self.unfinished(limit).await? {
-            self.counted(row).await?;
-        }
-        let mut lagging = Vec::new();
-        let mut after = ObjectId::from_bytes([0; 12]);
-        loop {
-            let page = self
-                .conversations
-                .find(doc! { "_id": { "$gt": after } })
-                .sort(doc! { "_id": 1 })
-                .limit(ids::limit(COMPARED_AT_ONCE))
-                .batch_size(ids::batch(COMPARED_AT_ONCE));
-            let rows = self.shared.gate.all(page).await?;
-            let Some(last) = rows.last() else {
-                return Ok(lagging);
-            };
-            after = last.id;
-            let conversations: Vec<ConversationId> =
-                rows.iter().map(ConversationRow::conversation_id).collect();
-            let heads = heads_of(&self.shared, &conversations).await?;
-            for (row, head) in rows.iter().zip(heads) {
-                if row.projected()? < head.seq {
-                    lagging.push(row.conversation_id());
-                }
-                if lagging.len() == limit {
-                    return Ok(lagging);
-                }
             }
         }
     }

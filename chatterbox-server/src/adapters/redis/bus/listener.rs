@@ -22,8 +22,7 @@ use super::super::pool::Listening;
 use super::HEADER_BYTES;
 use super::inbox::Inbox;
 
-/// How long connecting may take, and each command of a live connection.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(1);
+/// How long each command of a live connection may take.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(1);
 /// Pauses between attempts: the first, doubling up to the last.
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
@@ -141,7 +140,7 @@ impl Listener {
             wanted,
             ..
         } = self;
-        let connecting = timeout(CONNECT_TIME_MAX, async {
+        let connecting = timeout(listening.time_max(), async {
             let (mut sink, stream) = listening.client().await?.get_async_pubsub().await?.split();
             // A server that only takes connections has not been reached.
             let _: deadpool_redis::redis::Value = sink.ping().await?;
