@@ -3,7 +3,17 @@
 source "$(dirname "$0")/lib.sh"
 redis=${REDIS_TLS_PORT:-6391}
 mongo=${MONGODB_TLS_PORT:-27091}
-behind=${MONGODB_PORT:-27090}
+# The server behind, its login and options: those of MONGODB_URI, or what documentdb.sh starts.
+plain=${MONGODB_URI:-mongodb://127.0.0.1:${MONGODB_PORT:-27090}}
+authority=${plain#*://}
+authority=${authority%%[/?]*}
+login=
+if [[ $authority == *@* ]]; then login=${authority%@*}@; fi
+behind=${authority##*@}
+behind=${behind%%,*}
+if [[ $behind != *:* ]]; then behind=$behind:27017; fi
+options=
+if [[ $plain == *\?* ]]; then options="&${plain#*\?}"; fi
 certificates=$state/tls
 
 key() { openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:prime256v1 -out "$1"; }
@@ -42,7 +52,7 @@ up)
     if to_start mongo-tls; then
         free "$mongo" MONGODB_TLS_PORT tls
         begin mongo-tls socat "OPENSSL-LISTEN:$mongo,bind=127.0.0.1,fork,reuseaddr,verify=0,cert=$certificates/server.pem" \
-            "TCP:127.0.0.1:$behind"
+            "TCP:$behind"
     fi
     await redis-tls 20 answers
     await mongo-tls 20 listens "$mongo"
@@ -53,7 +63,7 @@ down)
     ;;
 env)
     echo "export REDIS_TLS_URL=rediss://localhost:$redis"
-    echo "export MONGODB_TLS_URI=mongodb://localhost:$mongo/chatterbox?tls=true"
+    printf 'export MONGODB_TLS_URI=%q\n' "mongodb://${login}localhost:$mongo/chatterbox?tls=true&directConnection=true$options"
     echo "export TLS_CA=$certificates/ca.crt"
     ;;
 *) fail "usage: $0 up|down|env" ;;

@@ -9,7 +9,7 @@ use chatterbox_core::ports::storage::{
     Appended, CreatedRoom, Head, JoinedRoom, NewEntry, Projection, Stores,
 };
 use chatterbox_core::testkit::SeededIds;
-use chatterbox_core::testkit::samples::{keyed_message, message, new_group, new_room, now};
+use chatterbox_core::testkit::samples::{ROOMS_MAX, keyed_message, message, new_group, new_room, now};
 use chatterbox_server::adapters::mongo::MongoOptions;
 use mongodb::bson::{Document, doc};
 use mongodb::event::EventHandler;
@@ -250,7 +250,7 @@ async fn joins_of_one_room_at_once_are_one_change() {
     let watched = Watched::new().await;
     let store = &watched.stores.conversations;
     let room = new_room(&watched.ids, "general", None);
-    let room = match store.create_room(room, 9).await.unwrap() {
+    let room = match store.create_room(room, ROOMS_MAX).await.unwrap() {
         CreatedRoom::Created(room) => room.id,
         other => panic!("{other:?}"),
     };
