@@ -456,12 +456,6 @@ impl Deliveries {
         hears
     }
 
-    /// Ends what [`watch`](Deliveries::watch) began.
-    pub fn unwatch(&self, link: &Link, conversation: ConversationId) {
-        self.hub.unsubscribe(link, &Channel::Conversation(conversation));
-        self.forget_unwatched(conversation);
-    }
-
     /// Ends all subscriptions of a connection, those to users and sessions included.
     pub fn unwatch_all(&self, link: &Link) {
         let topics = self.hub.topics_of(link);
