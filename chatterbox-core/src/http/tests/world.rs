@@ -238,6 +238,11 @@ impl World {
         text(&self.register(name).await, "accessToken")
     }
 
+    pub(super) async fn blocks(&self, one: UserId, other: UserId) {
+        let blocks = &self.stores.blocks;
+        blocks.block(one, other, self.now(), 10).await.unwrap();
+    }
+
     pub(super) async fn suspend(&self, user: UserId, suspended: bool) {
         let command = SuspendUser { id: user, suspended };
         self.stack.call(Actor::Operator, command).await.unwrap();

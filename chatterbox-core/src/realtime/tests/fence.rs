@@ -25,7 +25,7 @@ impl Scene {
     async fn new() -> Scene {
         let cluster = Cluster::new();
         let (one, two) = (cluster.node().await, cluster.node().await);
-        let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+        let [ann, bob] = one.people(["ann", "bob"]).await;
         let group = one.group(&ann, &[&bob]).await;
         let bobs = two.client(&bob).await;
         Scene {
@@ -120,7 +120,7 @@ async fn s_068_nobody_waits_for_nodes_that_are_gone_or_were_never_there() {
     // Alone.
     let cluster = Cluster::new();
     let one = cluster.node().await;
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let began = Instant::now();
     let leave = json!({"command": "leaveConversation", "conversationId": group});

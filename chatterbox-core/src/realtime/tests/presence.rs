@@ -10,11 +10,7 @@ use super::world::Cluster;
 async fn s_103_s_104_partners_hear_of_coming_and_going_on_every_node() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob, eve) = (
-        one.person("ann").await,
-        one.person("bob").await,
-        one.person("eve").await,
-    );
+    let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
     one.direct(&ann, &bob).await;
     one.group(&ann, &[&eve, &bob]).await;
     let mut partners = [one.client(&bob).await, two.client(&bob).await];
@@ -49,7 +45,7 @@ async fn s_103_s_104_partners_hear_of_coming_and_going_on_every_node() {
 async fn s_103_of_a_group_only_those_hear_it_who_have_it_before_their_eyes() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let (mut looks, mut does_not) = (two.client(&bob).await, two.client(&bob).await);
     looks
@@ -72,7 +68,7 @@ async fn s_103_of_a_group_only_those_hear_it_who_have_it_before_their_eyes() {
 async fn edge_14_a_reload_does_not_flap_and_the_last_of_three_devices_counts() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     one.direct(&ann, &bob).await;
     let mut partner = one.client(&bob).await;
     let (laptop, phone, tablet) = (
@@ -100,7 +96,7 @@ async fn edge_14_a_reload_does_not_flap_and_the_last_of_three_devices_counts() {
 async fn s_104_i7_the_users_of_a_dead_node_are_offline_within_thirty_seconds() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     one.direct(&ann, &bob).await;
     let mut partner = two.client(&bob).await;
     let _phone = one.client(&ann).await;
@@ -117,11 +113,7 @@ async fn s_104_i7_the_users_of_a_dead_node_are_offline_within_thirty_seconds() {
 async fn s_104_i7_who_does_not_come_back_from_a_drained_node_is_offline_within_fifteen_seconds() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob, eve) = (
-        one.person("ann").await,
-        one.person("bob").await,
-        one.person("eve").await,
-    );
+    let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
     one.direct(&ann, &bob).await;
     one.direct(&eve, &bob).await;
     let mut partner = two.client(&bob).await;
@@ -151,17 +143,11 @@ async fn s_104_i7_who_does_not_come_back_from_a_drained_node_is_offline_within_f
 async fn s_135_presence_is_not_told_between_people_of_whom_one_blocks_the_other() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob, eve) = (
-        node.person("ann").await,
-        node.person("bob").await,
-        node.person("eve").await,
-    );
+    let [ann, bob, eve] = node.people(["ann", "bob", "eve"]).await;
     node.direct(&ann, &bob).await;
     node.direct(&ann, &eve).await;
-    let blocks = &cluster.stores.blocks;
-    let now = crate::testkit::samples::now();
-    blocks.block(bob.id, ann.id, now, 10).await.unwrap();
-    blocks.block(ann.id, eve.id, now, 10).await.unwrap();
+    cluster.blocks(&bob, &ann).await;
+    cluster.blocks(&ann, &eve).await;
     let (mut blocker, mut blocked) = (node.client(&bob).await, node.client(&eve).await);
     cluster.wait_secs(2).await;
     let _phone = node.client(&ann).await;
@@ -174,7 +160,7 @@ async fn s_135_presence_is_not_told_between_people_of_whom_one_blocks_the_other(
 async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut phone = two.client(&bob).await;
     phone
@@ -193,11 +179,7 @@ async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
 async fn s_061_s_092_presence_is_told_to_those_who_share_a_conversation() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob, eve) = (
-        one.person("ann").await,
-        one.person("bob").await,
-        one.person("eve").await,
-    );
+    let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
     one.group(&ann, &[&bob]).await;
     let statuses = async |of: &super::world::Person| {
         let asked = json!({"command": "getPresence", "userIds": [ann.id, bob.id]});
@@ -230,13 +212,7 @@ async fn s_061_s_092_presence_is_told_to_those_who_share_a_conversation() {
     let expected = json!({"userId": ann.id, "status": "offline", "lastSeen": gone_at});
     assert_eq!(found["items"][0], expected);
     // Who is blocked doesn't learn that either.
-    let now = crate::testkit::samples::now();
-    cluster
-        .stores
-        .blocks
-        .block(ann.id, bob.id, now, 10)
-        .await
-        .unwrap();
+    cluster.blocks(&ann, &bob).await;
     let found = two.call(&bob, asked).await;
     let expected = json!({"userId": ann.id, "status": "offline", "lastSeen": null});
     assert_eq!(found["items"][0], expected);
@@ -246,7 +222,7 @@ async fn s_061_s_092_presence_is_told_to_those_who_share_a_conversation() {
 async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     node.direct(&ann, &bob).await;
     node.call(&ann, json!({"command": "updateProfile", "showPresence": false}))
         .await;
@@ -272,7 +248,7 @@ async fn s_061_who_hides_their_presence_looks_offline_and_is_announced_to_nobody
 async fn s_134_s_061_who_stops_showing_their_presence_goes_offline_for_others_and_comes_back() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     one.direct(&ann, &bob).await;
     let mut partner = two.client(&bob).await;
     let phone = one.client(&ann).await;
@@ -306,11 +282,7 @@ async fn s_134_s_061_who_stops_showing_their_presence_goes_offline_for_others_an
 async fn s_135_a_block_takes_the_two_offline_for_each_other_and_its_end_brings_them_back() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob, eve) = (
-        one.person("ann").await,
-        one.person("bob").await,
-        one.person("eve").await,
-    );
+    let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
     one.direct(&ann, &bob).await;
     let group = one.group(&ann, &[&eve]).await;
     let (mut at_ann, mut at_bob) = (one.client(&ann).await, two.client(&bob).await);
@@ -353,7 +325,7 @@ async fn s_135_a_block_takes_the_two_offline_for_each_other_and_its_end_brings_t
 async fn s_135_the_end_of_one_block_does_not_end_the_other() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     node.direct(&ann, &bob).await;
     for (by, whom) in [(&ann, &bob), (&bob, &ann)] {
         node.call(by, json!({"command": "blockUser", "user": whom.id}))
@@ -374,7 +346,7 @@ async fn s_135_the_end_of_one_block_does_not_end_the_other() {
 async fn s_092_partners_hear_who_has_left_all_devices_and_is_back() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     one.direct(&ann, &bob).await;
     let mut partner = two.client(&bob).await;
     let (mut laptop, mut phone) = (one.client(&ann).await, two.client(&ann).await);
@@ -403,7 +375,7 @@ async fn s_092_partners_hear_who_has_left_all_devices_and_is_back() {
 async fn s_074_s_075_people_who_watch_a_room_are_counted_over_all_nodes_and_once() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let online = async |expected: u64| {
         for node in [&one, &two] {
             let room = node

@@ -15,11 +15,7 @@ fn names(all: &[(String, Value)]) -> Vec<&str> {
 async fn s_109_everything_that_happened_meanwhile_is_replayed_in_order_behind_the_greeting() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob, eve) = (
-        node.person("ann").await,
-        node.person("bob").await,
-        node.person("eve").await,
-    );
+    let [ann, bob, eve] = node.people(["ann", "bob", "eve"]).await;
     let group = node.group(&ann, &[&bob]).await;
     let first = node.says(&ann, &group, "first").await;
     let gone = node.says(&ann, &group, "gone").await;
@@ -81,7 +77,7 @@ async fn s_109_everything_that_happened_meanwhile_is_replayed_in_order_behind_th
 async fn s_109_a_resume_after_live_events_replays_only_what_the_socket_has_not_had() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let group = node.group(&ann, &[&bob]).await;
     for number in 1..=5 {
         node.says(&ann, &group, &number.to_string()).await;
@@ -104,7 +100,7 @@ async fn s_109_a_resume_after_live_events_replays_only_what_the_socket_has_not_h
 async fn s_109_who_is_too_far_behind_is_told_to_load_it_anew_and_hears_the_rest_live() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let (long, short) = (node.group(&ann, &[&bob]).await, node.group(&ann, &[&bob]).await);
     for _ in 0..1001 {
         let command = json!({"command": "sendMessage", "conversationId": long, "content": "x"});
@@ -131,7 +127,7 @@ async fn s_109_who_is_too_far_behind_is_told_to_load_it_anew_and_hears_the_rest_
 async fn s_109_i4_messages_that_come_during_the_replay_are_heard_once_and_in_order() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let groups = [
         one.group(&ann, &[&bob]).await,
         one.group(&ann, &[&bob]).await,
@@ -180,7 +176,7 @@ async fn s_109_i4_messages_that_come_during_the_replay_are_heard_once_and_in_ord
 async fn s_109_rooms_are_resumed_by_their_conversation_id_and_left_ones_are_not() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     for person in [&ann, &bob] {
         node.call(person, json!({"command": "joinRoom", "roomName": "tech"}))
             .await;
@@ -208,7 +204,7 @@ async fn s_109_rooms_are_resumed_by_their_conversation_id_and_left_ones_are_not(
 async fn s_067_new_members_of_a_group_without_history_resume_from_their_join() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let made = json!({"command": "createGroup", "name": "g", "history": "since-join"});
     let group = node.call(&ann, made).await["id"].as_str().unwrap().to_owned();
     node.says(&ann, &group, "secret").await;
@@ -226,11 +222,7 @@ async fn s_067_new_members_of_a_group_without_history_resume_from_their_join() {
 async fn s_087_opening_a_conversation_replays_what_is_above_the_clients_number_once() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob, eve) = (
-        node.person("ann").await,
-        node.person("bob").await,
-        node.person("eve").await,
-    );
+    let [ann, bob, eve] = node.people(["ann", "bob", "eve"]).await;
     let group = node.group(&ann, &[&bob]).await;
     for number in 1..=4 {
         node.says(&ann, &group, &number.to_string()).await;
@@ -259,7 +251,7 @@ async fn s_087_opening_a_conversation_replays_what_is_above_the_clients_number_o
 async fn s_092_a_heartbeat_names_what_has_moved_and_a_resume_brings_what_the_bus_lost() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let (group, quiet) = (one.group(&ann, &[&bob]).await, one.group(&ann, &[&bob]).await);
     let mut phone = two.client(&bob).await;
     let beat = phone.ask("heartbeat", json!({"active": true})).await;

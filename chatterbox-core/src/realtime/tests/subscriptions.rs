@@ -8,7 +8,7 @@ use super::world::{Client, Cluster, settle};
 async fn s_097_directs_and_groups_are_heard_from_the_login_on_and_rooms_are_asked_for() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let group = node.group(&ann, &[&bob]).await;
     let direct = node.direct(&ann, &bob).await;
     node.call(&bob, json!({"command": "joinRoom", "roomName": "tech"}))
@@ -34,11 +34,7 @@ async fn s_097_directs_and_groups_are_heard_from_the_login_on_and_rooms_are_aske
 async fn s_105_who_is_added_hears_it_first_and_then_everything_on_a_node_that_did_not_watch() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob, eve) = (
-        one.person("ann").await,
-        one.person("bob").await,
-        one.person("eve").await,
-    );
+    let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
     let group = one.group(&ann, &[&bob]).await;
     one.says(&ann, &group, "before").await;
     let mut phones = [one.client(&eve).await, two.client(&eve).await];
@@ -59,7 +55,7 @@ async fn s_105_who_is_added_hears_it_first_and_then_everything_on_a_node_that_di
 async fn s_064_members_of_a_new_group_hear_of_it_and_then_everything_on_every_node() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let mut phones = [
         one.client(&bob).await,
         two.client(&bob).await,
@@ -81,7 +77,7 @@ async fn s_064_members_of_a_new_group_hear_of_it_and_then_everything_on_every_no
 async fn s_063_a_direct_conversation_is_heard_by_both_as_soon_as_it_is_opened() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let (mut at_one, mut at_two) = (one.client(&ann).await, two.client(&bob).await);
     let direct = one.direct(&ann, &bob).await;
     one.says(&ann, &direct, "hi").await;
@@ -96,7 +92,7 @@ async fn s_063_a_direct_conversation_is_heard_by_both_as_soon_as_it_is_opened() 
 async fn s_068_i5_who_is_removed_hears_of_it_last_on_every_node() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut phones: Vec<Client> = vec![one.client(&bob).await, two.client(&bob).await];
     for phone in &mut phones {
@@ -137,7 +133,7 @@ async fn s_068_i5_who_is_removed_hears_of_it_last_on_every_node() {
 async fn edge_4_who_is_removed_and_added_again_hears_everything_from_then_on() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut phone = two.client(&bob).await;
     let remove = json!({"command": "removeMember", "conversationId": group, "userId": bob.id});
@@ -158,7 +154,7 @@ async fn edge_4_who_is_removed_and_added_again_hears_everything_from_then_on() {
 async fn s_085_all_devices_hear_that_a_room_was_left_and_then_nothing_of_it() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let room = json!({"roomName": "tech"});
     let mut at_ann = one.client(&ann).await;
     at_ann.ask("join-room", room.clone()).await;
@@ -192,7 +188,7 @@ async fn s_085_all_devices_hear_that_a_room_was_left_and_then_nothing_of_it() {
 async fn a_membership_that_begins_while_its_announcement_is_lost_is_heard_by_the_next_one() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[]).await;
     let mut phone = two.client(&bob).await;
     settle().await;
@@ -214,7 +210,7 @@ async fn a_membership_that_begins_while_its_announcement_is_lost_is_heard_by_the
 async fn s_127_leaving_a_conversation_keeps_membership_and_delivery() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let group = node.group(&ann, &[&bob]).await;
     let mut phone = node.client(&bob).await;
     let looks = json!({"conversationId": group});
@@ -235,7 +231,7 @@ async fn s_127_leaving_a_conversation_keeps_membership_and_delivery() {
 async fn i9_memberships_that_the_bus_never_told_of_are_heard_once_it_is_back() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let mut phone = two.client(&bob).await;
     settle().await;
     one.bus.drop_next(usize::MAX);
@@ -254,7 +250,7 @@ async fn i9_memberships_that_the_bus_never_told_of_are_heard_once_it_is_back() {
 async fn a_login_that_meets_a_removal_ends_with_what_is_right() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     for steps in 0..40 {
         let group = node.group(&ann, &[&bob]).await;
         let mut phone = node.guest().await;

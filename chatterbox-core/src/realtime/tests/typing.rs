@@ -17,7 +17,7 @@ async fn is_refused(client: &mut Client, event: &str, data: Value) -> String {
 async fn s_089_others_hear_it_on_every_node_but_not_the_typist() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let (mut typist, mut other_device) = (one.client(&ann).await, two.client(&ann).await);
     let mut watchers = [one.client(&bob).await, two.client(&bob).await];
@@ -50,7 +50,7 @@ async fn s_089_others_hear_it_on_every_node_but_not_the_typist() {
 async fn s_089_at_most_one_event_in_three_seconds_and_silence_ends_it_after_six() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let typing = json!({"conversationId": group});
     let mut typist = one.client(&ann).await;
@@ -81,7 +81,7 @@ async fn s_089_at_most_one_event_in_three_seconds_and_silence_ends_it_after_six(
 async fn s_089_typing_and_stopping_all_the_time_tells_no_more_than_typing() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let group = node.group(&ann, &[&bob]).await;
     let (mut typist, mut watcher) = (node.client(&ann).await, node.client(&bob).await);
     for _ in 0..20 {
@@ -98,7 +98,7 @@ async fn s_089_typing_and_stopping_all_the_time_tells_no_more_than_typing() {
 async fn s_102_ones_own_message_ends_it_before_it_is_heard() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut typist = one.client(&ann).await;
     let mut watchers = [one.client(&bob).await, two.client(&bob).await];
@@ -117,7 +117,7 @@ async fn s_102_ones_own_message_ends_it_before_it_is_heard() {
 async fn s_102_a_disconnect_ends_it() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut typist = one.client(&ann).await;
     let mut watcher = two.client(&bob).await;
@@ -131,7 +131,7 @@ async fn s_102_a_disconnect_ends_it() {
 async fn edge_13_when_the_typists_node_dies_others_hear_the_end() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);
-    let (ann, bob) = (one.person("ann").await, one.person("bob").await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
     let group = one.group(&ann, &[&bob]).await;
     let mut typist = one.client(&ann).await;
     let mut watcher = two.client(&bob).await;
@@ -148,7 +148,7 @@ async fn edge_13_when_the_typists_node_dies_others_hear_the_end() {
 async fn s_089_in_a_room_it_is_named_and_large_audiences_are_spared() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let (mut typist, mut watcher) = (node.client(&ann).await, node.client(&bob).await);
     let room = json!({"roomName": "Tech"});
     assert_eq!(is_refused(&mut typist, "typing", room.clone()).await, "NOT_FOUND");
@@ -175,16 +175,11 @@ async fn s_089_in_a_room_it_is_named_and_large_audiences_are_spared() {
 async fn s_135_typing_is_not_told_between_people_of_whom_one_blocks_the_other() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob) = (node.person("ann").await, node.person("bob").await);
+    let [ann, bob] = node.people(["ann", "bob"]).await;
     let direct = node.direct(&ann, &bob).await;
     let group = node.group(&ann, &[&bob]).await;
     let (mut at_ann, mut at_bob) = (node.client(&ann).await, node.client(&bob).await);
-    cluster
-        .stores
-        .blocks
-        .block(bob.id, ann.id, crate::testkit::samples::now(), 10)
-        .await
-        .unwrap();
+    cluster.blocks(&bob, &ann).await;
     for (typist, watcher) in [(&mut at_ann, &mut at_bob)] {
         typist.emits("typing", json!({"conversationId": direct})).await;
         watcher.hears_nothing().await;
@@ -199,11 +194,7 @@ async fn s_135_typing_is_not_told_between_people_of_whom_one_blocks_the_other() 
 async fn s_089_bad_input_changes_nothing() {
     let cluster = Cluster::new();
     let node = cluster.node().await;
-    let (ann, bob, eve) = (
-        node.person("ann").await,
-        node.person("bob").await,
-        node.person("eve").await,
-    );
+    let [ann, bob, eve] = node.people(["ann", "bob", "eve"]).await;
     let group = node.group(&ann, &[&bob]).await;
     let mut watcher = node.client(&bob).await;
     let mut stranger = node.client(&eve).await;

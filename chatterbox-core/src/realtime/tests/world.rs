@@ -105,6 +105,11 @@ impl Cluster {
         node
     }
 
+    pub(super) async fn blocks(&self, one: &Person, other: &Person) {
+        let blocks = &self.stores.blocks;
+        blocks.block(one.id, other.id, samples::now(), 10).await.unwrap();
+    }
+
     /// Moves both clocks on.
     pub(super) async fn wait(&self, duration: Duration) {
         self.clock.advance(duration);
@@ -144,6 +149,16 @@ impl Node {
             token: registered["accessToken"].as_str().unwrap().to_owned(),
             actor,
         }
+    }
+
+    pub(super) async fn people<const N: usize>(&self, names: [&str; N]) -> [Person; N] {
+        let mut people = Vec::new();
+        for name in names {
+            people.push(self.person(name).await);
+        }
+        people
+            .try_into()
+            .unwrap_or_else(|_| unreachable!("one for each name"))
     }
 
     /// What REST does.

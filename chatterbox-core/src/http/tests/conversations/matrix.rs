@@ -28,12 +28,7 @@ impl<'a> Scene<'a> {
         owner.removes(&group, &removed).await;
         let ban = format!("/api/conversations/{group}/bans/{}", banned.id);
         owner.put(&ban, &json!({})).await;
-        world
-            .stores
-            .blocks
-            .block(owner.id, blocked.id, world.now(), 9)
-            .await
-            .unwrap();
+        world.blocks(owner.id, blocked.id).await;
         Scene {
             people: [owner, admin, member, removed, banned, stranger, blocked],
             group,

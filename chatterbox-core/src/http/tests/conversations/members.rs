@@ -22,12 +22,7 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
         json!({ "results": [result(cid.id, true)] })
     );
 
-    world
-        .stores
-        .blocks
-        .block(fay.id, ann.id, world.now(), 9)
-        .await
-        .unwrap();
+    world.blocks(fay.id, ann.id).await;
     ann.put(&format!("/api/conversations/{id}/bans/{}", gus.id), &json!({}))
         .await;
     let unknown = UserId::new(&*world.ids);

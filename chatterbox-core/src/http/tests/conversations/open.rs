@@ -40,18 +40,8 @@ async fn edge_1_of_twenty_parallel_openings_from_both_sides_one_is_new() {
 async fn s_003_who_a_direct_conversation_is_opened_with() {
     let world = World::new();
     let [ann, bob, cid] = people(&world).await;
-    world
-        .stores
-        .blocks
-        .block(bob.id, ann.id, world.now(), 10)
-        .await
-        .unwrap();
-    world
-        .stores
-        .blocks
-        .block(ann.id, cid.id, world.now(), 10)
-        .await
-        .unwrap();
+    world.blocks(bob.id, ann.id).await;
+    world.blocks(ann.id, cid.id).await;
     let unknown = UserId::new(&*world.ids).to_string();
     for (body, expected) in [
         (json!({ "userId": ann.id }), (201, "")),
@@ -293,18 +283,8 @@ async fn s_004_what_a_group_may_be() {
 async fn s_135_nobody_is_put_into_a_group_by_somebody_they_block() {
     let world = World::new();
     let [ann, bob, cid, dan] = people(&world).await;
-    world
-        .stores
-        .blocks
-        .block(bob.id, ann.id, world.now(), 10)
-        .await
-        .unwrap();
-    world
-        .stores
-        .blocks
-        .block(ann.id, cid.id, world.now(), 10)
-        .await
-        .unwrap();
+    world.blocks(bob.id, ann.id).await;
+    world.blocks(ann.id, cid.id).await;
     let body = json!({ "name": "Team", "participantIds": [bob.id, cid.id, dan.id] });
     let made = ann.post("/api/conversations/group", &body).await;
     let id = text(&made.body, "id");

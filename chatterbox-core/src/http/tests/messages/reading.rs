@@ -247,12 +247,7 @@ async fn s_108_receipts_are_told_at_once_and_then_joined() {
 async fn s_108_blocks_and_large_audiences_keep_receipts_from_others() {
     let chat = Chat::direct("ann", "bob", &[]).await;
     chat.says("ann", "a").await;
-    let now = crate::testkit::samples::now();
-    let blocks = &chat.world.stores.blocks;
-    blocks
-        .block(chat.person("ann"), chat.person("bob"), now, 10)
-        .await
-        .unwrap();
+    chat.world.blocks(chat.person("ann"), chat.person("bob")).await;
     let (peer, own) = (chat.device("ann").await, chat.device("bob").await);
     assert_eq!(chat.marks("bob", json!({})).await.status, 200);
     breathe().await;

@@ -327,13 +327,10 @@ async fn s_135_between_two_of_whom_one_blocks_the_other_nothing_new_is_said() {
     let chat = Chat::direct("ann", "bob", &[]).await;
     let message = chat.says("bob", "before").await;
     let path = format!("/messages/{}", message["id"].as_str().unwrap());
-    let blocks = &chat.world.stores.blocks;
-    let now = crate::testkit::samples::now();
     for (blocker, blocked) in [("ann", "bob"), ("bob", "ann")] {
-        blocks
-            .block(chat.person(blocker), chat.person(blocked), now, 10)
-            .await
-            .unwrap();
+        chat.world
+            .blocks(chat.person(blocker), chat.person(blocked))
+            .await;
         let before = chat.snapshot().await;
         for who in ["ann", "bob"] {
             let sent = chat.sends(who, json!({ "content": "a" })).await;
@@ -349,6 +346,7 @@ async fn s_135_between_two_of_whom_one_blocks_the_other_nothing_new_is_said() {
         assert_eq!(edited.refusal(), (403, "BLOCKED"));
         chat.unchanged(&before).await;
         assert_eq!(chat.reads("ann").await, ["before"], "what was said stays");
+        let blocks = &chat.world.stores.blocks;
         blocks
             .unblock(chat.person(blocker), chat.person(blocked))
             .await
