@@ -1,5 +1,4 @@
 //! Backends over TLS (S-038, S-039), behind certificates of a CA that only those know who are told of it.
-#![expect(clippy::unwrap_used, reason = "a story fails by panicking")]
 
 use std::time::{Duration, Instant};
 

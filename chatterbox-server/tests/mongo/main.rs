@@ -27,7 +27,7 @@ use mongodb::bson::oid::ObjectId;
 /// Something of a store in a database of its own, which goes when it goes.
 struct InDatabase<T> {
     it: T,
-    _database: Database,
+    database: Database,
 }
 
 impl<P: ?Sized> Deref for InDatabase<Arc<P>> {
@@ -99,7 +99,7 @@ async fn open<T>(of: impl FnOnce(MongoStore) -> T) -> InDatabase<T> {
     let database = Database::new();
     InDatabase {
         it: of(database.open().await),
-        _database: database,
+        database,
     }
 }
 
@@ -165,7 +165,11 @@ mod late {
             bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
             bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
             bits ^= bits >> 31;
-            Duration::from_millis(if bits % 4 == 0 { (bits >> 8) % 12 } else { 0 })
+            Duration::from_millis(if bits.is_multiple_of(4) {
+                (bits >> 8) % 12
+            } else {
+                0
+            })
         })
     }
 
@@ -177,15 +181,15 @@ mod late {
         };
         InDatabase {
             it: database.open_as(options).await.unwrap().stores(),
-            _database: database,
+            database,
         }
     }
 
     async fn one<P: ?Sized>(port: impl FnOnce(&Stores) -> Arc<P>) -> InDatabase<Arc<P>> {
-        let InDatabase { it, _database } = stores().await;
+        let all = stores().await;
         InDatabase {
-            it: port(&it),
-            _database,
+            it: port(&all.it),
+            database: all.database,
         }
     }
 

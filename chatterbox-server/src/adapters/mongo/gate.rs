@@ -42,16 +42,9 @@ impl Gate {
         &self,
         call: impl Future<Output = Result<T, Error>> + Send,
     ) -> Result<T, Failure> {
-        let Some(lag) = &self.lag else {
-            return self.call_now(call).await;
-        };
-        lag.pass().await;
-        let answer = self.call_now(call).await;
-        lag.pass().await;
-        answer
-    }
-
-    async fn call_now<T>(&self, call: impl Future<Output = Result<T, Error>> + Send) -> Result<T, Failure> {
+        if let Some(lag) = &self.lag {
+            Box::pin(lag.pass()).await;
+        }
         let waiting = timeout(CONNECTION_MAX, self.places.acquire());
         let Ok(Ok(_permit)) = waiting.await else {
             return Err(Failure::NoConnection);

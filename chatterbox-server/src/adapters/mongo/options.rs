@@ -24,7 +24,7 @@ const MAJORITY_MAX: Duration = Duration::from_secs(4);
 /// What hears of every command; tests look at the concerns it carries.
 type CommandEvents = mongodb::event::EventHandler<mongodb::event::command::CommandEvent>;
 
-/// How long each call is held up: before it is made, and again before its answer is given.
+/// How long each call is held up before it is made.
 #[derive(Clone)]
 pub struct Lag(Arc<dyn Fn() -> Duration + Send + Sync>);
 

@@ -7,6 +7,7 @@ use chatterbox_core::domain::entry::Seq;
 use chatterbox_core::domain::standing::MemberChange;
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{MemberStep, StoreError};
+use futures_util::future::BoxFuture;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, Document, doc};
 
@@ -37,8 +38,16 @@ struct After {
 }
 
 impl MongoConversations {
-    /// Carries out what `row` says has been begun; the members' rows that it was about.
-    pub(super) async fn finish(&self, row: &ConversationRow) -> Result<Vec<MemberRow>, StoreError> {
+    /// Carries out what `row` says has been begun; the members' rows that it was about. Boxed: it is large, and everything
+    /// that begins something holds it.
+    pub(super) fn finish<'a>(
+        &'a self,
+        row: &'a ConversationRow,
+    ) -> BoxFuture<'a, Result<Vec<MemberRow>, StoreError>> {
+        Box::pin(self.carry_out(row))
+    }
+
+    async fn carry_out(&self, row: &ConversationRow) -> Result<Vec<MemberRow>, StoreError> {
         let Some(work) = &row.intent else {
             return Ok(Vec::new());
         };
