@@ -144,14 +144,10 @@ impl UseCase for GetPresence {
         }
         let ids = &self.user_ids;
         let hidden = hidden_from(app, caller, ids).await?;
-        let mut visible = Vec::with_capacity(ids.len());
-        let mut known = Vec::with_capacity(ids.len());
-        for user in ids {
-            if *user == caller || app.stores.conversations.share_conversation(caller, *user).await? {
-                known.push(*user);
-                visible.extend((!hidden.contains(user)).then_some(*user));
-            }
-        }
+        let mut known = app.stores.conversations.acquainted(caller, ids).await?;
+        known.extend(ids.contains(&caller).then_some(caller));
+        let is_visible = |user: &UserId| !hidden.contains(user);
+        let visible: Vec<UserId> = known.iter().copied().filter(is_visible).collect();
         let seen = look(app, ids, &visible).await.inspect_err(|error| {
             tracing::debug!(
                 error = error as &dyn std::error::Error,
@@ -187,18 +183,18 @@ async fn look(
 ) -> Result<HashMap<UserId, (Status, Option<Timestamp>)>, PresenceError> {
     let online = app.presence.online_among(users).await?;
     let away = app.presence.away_among(&online).await?;
-    let mut seen = HashMap::with_capacity(visible.len());
-    for user in visible {
+    let last_seen = app.presence.last_seen(visible).await?;
+    let seen = visible.iter().zip(last_seen).map(|(user, last_seen)| {
         let status = if away.contains(user) {
             (Status::Away, None)
         } else if online.contains(user) {
             (Status::Online, None)
         } else {
-            (Status::Offline, app.presence.last_seen(*user).await?)
+            (Status::Offline, last_seen)
         };
-        seen.insert(*user, status);
-    }
-    Ok(seen)
+        (*user, status)
+    });
+    Ok(seen.collect())
 }
 
 /// Those of the users whose presence the caller doesn't see: one blocks the other (S-135), or they don't show it.

@@ -240,7 +240,11 @@ impl Presence for MemoryPresence {
         Ok(rooms.iter().map(|room| watchers(room).unwrap_or(0)).collect())
     }
 
-    async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError> {
-        Ok(lock(&self.state).last_seen.get(&user).copied())
+    async fn last_seen(&self, users: &[UserId]) -> Result<Vec<Option<Timestamp>>, PresenceError> {
+        let state = lock(&self.state);
+        Ok(users
+            .iter()
+            .map(|user| state.last_seen.get(user).copied())
+            .collect())
     }
 }

@@ -78,6 +78,6 @@ pub trait Presence: Send + Sync {
     /// nodes they do.
     async fn watchers_of(&self, rooms: &[ConversationId], now: Timestamp) -> Result<Vec<u64>, PresenceError>;
 
-    /// When a user was seen last; `None` while online or never seen.
-    async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError>;
+    /// When each of `users` (at most 1,000) was seen last, in their order; `None` while online or never seen.
+    async fn last_seen(&self, users: &[UserId]) -> Result<Vec<Option<Timestamp>>, PresenceError>;
 }

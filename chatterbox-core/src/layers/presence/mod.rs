@@ -51,6 +51,8 @@ const OTHERS_TIME: Duration = Duration::from_secs(5);
 const WARN_EVERY: Duration = Duration::from_secs(10);
 /// Users told about in one turn, so that the lease is renewed in time.
 const TOLD_AT_ONCE: usize = 256;
+/// Users asked about in one question to the port.
+const LOOKED_UP_AT_ONCE: usize = 1_000;
 /// Conversations of a user whose members are told.
 const CIRCLE_MAX: usize = 5_000;
 /// People a user has direct conversations with, or blocks, as far as they are looked at.
@@ -293,14 +295,14 @@ impl Reporter {
     /// Takes over the users of nodes that are dead.
     async fn claim(&mut self) -> Result<(), PresenceError> {
         while let Some(vanished) = self.port.claim_expired(self.clock.now()).await? {
-            for user in vanished {
-                let last_seen = match self.port.last_seen(user).await {
-                    Ok(last_seen) => last_seen,
-                    Err(_) => Some(self.clock.now()),
-                };
-                // Whoever is back meanwhile is told of by who has seen them come.
-                if let Some(last_seen) = last_seen {
-                    self.tell_later(user, Transition::Vanished, last_seen);
+            for some in vanished.chunks(LOOKED_UP_AT_ONCE) {
+                let seen = self.port.last_seen(some).await;
+                let seen = seen.unwrap_or_else(|_| vec![Some(self.clock.now()); some.len()]);
+                for (user, last_seen) in some.iter().zip(seen) {
+                    // Whoever is back meanwhile is told of by who has seen them come.
+                    if let Some(last_seen) = last_seen {
+                        self.tell_later(*user, Transition::Vanished, last_seen);
+                    }
                 }
             }
         }

@@ -302,10 +302,13 @@ impl ConversationStore for MemoryConversations {
         Ok(lock(&self.rows).direct_partners(user).take(limit).collect())
     }
 
-    async fn share_conversation(&self, one: UserId, other: UserId) -> Result<bool, StoreError> {
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         let rows = lock(&self.rows);
-        let mut of_one = rows.memberships_of(one);
-        Ok(of_one.any(|(shared, _)| rows.member(shared.id, other).is_some_and(Member::is_in)))
+        let knows = |other: &&UserId| {
+            let mut conversations = rows.memberships_of(user);
+            conversations.any(|(shared, _)| rows.member(shared.id, **other).is_some_and(Member::is_in))
+        };
+        Ok(others.iter().filter(knows).copied().collect())
     }
 
     async fn advance_read(

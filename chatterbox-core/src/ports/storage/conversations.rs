@@ -237,8 +237,9 @@ pub trait ConversationStore: Send + Sync {
     /// The others in the user's direct conversations (S-103), at most `limit` (to 5,000).
     async fn direct_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError>;
 
-    /// Whether both are current members of some conversation (S-061). Plain rooms count too.
-    async fn share_conversation(&self, one: UserId, other: UserId) -> Result<bool, StoreError>;
+    /// Those of `others` (at most 100) who are current members of some conversation that the user is one of as well, in
+    /// their order (S-061). Plain rooms count too. A fixed number of queries however many they are.
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
 
     /// Moves the user's read pointer to `(seq, ordinal)`; it never moves back (I6). `None` if there is no row.
     async fn advance_read(

@@ -144,13 +144,13 @@ where
     let presence = make().await;
     let ids = SeededIds::new(1);
     let (ann, node) = (UserId::new(&ids), NodeId::new(&ids));
-    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+    assert_eq!(presence.last_seen(&[ann]).await.unwrap(), [None]);
     presence.arrive(ann, node, in_secs(1)).await.unwrap();
-    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+    assert_eq!(presence.last_seen(&[ann]).await.unwrap(), [None]);
     presence.leave(ann, node, in_secs(2)).await.unwrap();
-    assert_eq!(presence.last_seen(ann).await.unwrap(), Some(in_secs(2)));
+    assert_eq!(presence.last_seen(&[ann]).await.unwrap(), [Some(in_secs(2))]);
     presence.arrive(ann, node, in_secs(3)).await.unwrap();
-    assert_eq!(presence.last_seen(ann).await.unwrap(), None);
+    assert_eq!(presence.last_seen(&[ann]).await.unwrap(), [None]);
 }
 
 /// S-061.
@@ -302,7 +302,7 @@ where
     assert_eq!(presence.claim_expired(in_secs(31)).await.unwrap(), None);
     assert!(!is_online(&presence, ann).await);
     assert!(is_online(&presence, bob).await);
-    assert_eq!(presence.last_seen(ann).await.unwrap(), Some(in_secs(30)));
+    assert_eq!(presence.last_seen(&[ann]).await.unwrap(), [Some(in_secs(30))]);
     assert_eq!(
         presence.leave(bob, alive, in_secs(32)).await.unwrap(),
         Transition::Vanished

@@ -340,13 +340,16 @@ where
     chat.direct(ann, ann).await;
     chat.direct(eve, bob).await;
     let shares = async |other| {
-        let both = store.share_conversation(ann, other).await.unwrap();
-        assert_eq!(store.share_conversation(other, ann).await.unwrap(), both);
+        let both = !store.acquainted(ann, &[other]).await.unwrap().is_empty();
+        assert_eq!(!store.acquainted(other, &[ann]).await.unwrap().is_empty(), both);
         both
     };
     for (other, expected) in [(bob, true), (cid, true), (dan, true), (eve, false)] {
         assert_eq!(shares(other).await, expected);
     }
+    let asked = [eve, dan, bob, cid];
+    assert_eq!(store.acquainted(ann, &asked).await.unwrap(), [dan, bob, cid]);
+    assert_eq!(store.acquainted(ann, &[]).await.unwrap(), []);
     chat.leaves(group, cid).await;
     chat.project(group).await;
     store.leave_room(room, dan).await.unwrap();

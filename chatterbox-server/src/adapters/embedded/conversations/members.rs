@@ -186,17 +186,25 @@ pub(super) fn direct_partners(
         .collect()
 }
 
-pub(super) fn share_conversation(
+/// From the others' side: what the one who asks is a member of is looked at only where others are.
+pub(super) fn acquainted(
     connection: &Connection,
-    one: UserId,
-    other: UserId,
-) -> rusqlite::Result<bool> {
-    connection
-        .prepare_cached(
-            "SELECT 1 FROM members a CROSS JOIN members b ON b.user = ?2 AND b.conversation = a.conversation
-             WHERE a.user = ?1 AND a.left_seq IS NULL AND b.left_seq IS NULL LIMIT 1",
-        )?
-        .exists(params![one.as_bytes(), other.as_bytes()])
+    user: UserId,
+    mut others: Vec<UserId>,
+) -> rusqlite::Result<Vec<UserId>> {
+    let mut shared = connection.prepare_cached(
+        "SELECT 1 FROM members a CROSS JOIN members b ON b.user = ?2 AND b.conversation = a.conversation
+         WHERE a.user = ?1 AND a.left_seq IS NULL AND b.left_seq IS NULL LIMIT 1",
+    )?;
+    let mut failed = None;
+    others.retain(|other| {
+        let knows = shared.exists(params![other.as_bytes(), user.as_bytes()]);
+        knows.unwrap_or_else(|error| {
+            failed = Some(error);
+            false
+        })
+    });
+    failed.map_or(Ok(others), Err)
 }
 
 /// Moves the pointer forward or leaves it; whether it moved.

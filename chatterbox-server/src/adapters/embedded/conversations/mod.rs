@@ -231,8 +231,9 @@ impl ConversationStore for EmbeddedConversations {
             .await
     }
 
-    async fn share_conversation(&self, one: UserId, other: UserId) -> Result<bool, StoreError> {
-        self.read(move |connection| members::share_conversation(connection, one, other))
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        let others = others.to_vec();
+        self.read(move |connection| members::acquainted(connection, user, others))
             .await
     }
 

@@ -25,6 +25,12 @@ struct PartnerRow {
 }
 
 #[derive(Deserialize)]
+struct SharingRow {
+    #[serde(rename = "_id")]
+    user: ObjectId,
+}
+
+#[derive(Deserialize)]
 struct MembershipRow {
     conversation: ObjectId,
 }
@@ -147,12 +153,26 @@ impl MongoConversations {
     }
 
     /// 2 round trips.
-    pub(super) async fn share(&self, one: UserId, other: UserId) -> Result<bool, StoreError> {
-        let of_one = self.memberships(one, MEMBERSHIPS_MAX).await?;
-        let shared = self
-            .current_rows(of_one.into_iter().map(|id| (id, other)))
-            .await?;
-        Ok(!shared.is_empty())
+    pub(super) async fn who_shares(
+        &self,
+        user: UserId,
+        others: &[UserId],
+    ) -> Result<Vec<UserId>, StoreError> {
+        let mine = self.memberships(user, MEMBERSHIPS_MAX).await?;
+        let mine: Vec<ObjectId> = mine.into_iter().map(ConversationId::oid).collect();
+        let others_there = doc! {
+            "user": { "$in": others.iter().map(|other| other.oid()).collect::<Vec<_>>() }, "in": true,
+            "conversation": { "$in": mine },
+        };
+        // One row for each of them, however many conversations they share.
+        let pipeline = [
+            doc! { "$match": others_there },
+            doc! { "$group": { "_id": "$user" } },
+        ];
+        let shared = self.members.aggregate(pipeline);
+        let rows: Vec<SharingRow> = self.shared.gate.aggregated(shared).await?;
+        let shares = |other: &&UserId| rows.iter().any(|row| row.user == other.oid());
+        Ok(others.iter().filter(shares).copied().collect())
     }
 
     /// 1 round trip if it moves, else 2.

@@ -230,8 +230,8 @@ impl ConversationStore for MongoConversations {
         self.partners(user, limit).await
     }
 
-    async fn share_conversation(&self, one: UserId, other: UserId) -> Result<bool, StoreError> {
-        self.share(one, other).await
+    async fn acquainted(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
+        self.who_shares(user, others).await
     }
 
     async fn advance_read(

@@ -323,10 +323,16 @@ impl Presence for RedisPresence {
         self.count_watchers(rooms, now).await.map_err(unavailable)
     }
 
-    async fn last_seen(&self, user: UserId) -> Result<Option<Timestamp>, PresenceError> {
-        let mut get = cmd("GET");
-        get.arg(self.seen(user));
-        let millis: Option<i64> = self.command(get).await.map_err(unavailable)?;
-        Ok(millis.map(Timestamp::from_millis))
+    async fn last_seen(&self, users: &[UserId]) -> Result<Vec<Option<Timestamp>>, PresenceError> {
+        let seen = self.of_each::<Option<i64>>(users, |user| {
+            let mut get = cmd("GET");
+            get.arg(self.seen(user));
+            get
+        });
+        let seen = seen.await.map_err(unavailable)?;
+        Ok(seen
+            .into_iter()
+            .map(|millis| millis.map(Timestamp::from_millis))
+            .collect())
     }
 }
