@@ -99,6 +99,12 @@ impl BlockStore for MemoryBlocks {
         Ok(self.among(others, |rows, other| rows.blocks(other, user)))
     }
 
+    async fn blockers(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        let rows = lock(&self.rows);
+        let blockers = rows.by_user.keys().filter(|other| rows.blocks(**other, user));
+        Ok(blockers.take(limit).copied().collect())
+    }
+
     async fn blocked_by(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         Ok(self.among(others, |rows, other| rows.blocks(user, other)))
     }

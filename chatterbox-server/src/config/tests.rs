@@ -59,6 +59,7 @@ fn every_default_is_accepted_by_its_own_variable() {
     }
 }
 
+/// S-045: precedence. S-036: production is without `.env`.
 #[test]
 fn flag_beats_environment_beats_dot_env_beats_file_beats_default() {
     // S-045.

@@ -139,7 +139,7 @@ impl Reporter {
         let stores = self.deliveries.stores();
         let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
         // Who blocks and who is blocked don't hear of each other (S-135).
-        let mut except = stores.blocks.blockers_of(user, &partners).await?;
+        let mut except = stores.blocks.blockers(user, PEOPLE_MAX).await?;
         let blocked = stores.blocks.list(user, None, PEOPLE_MAX).await?;
         except.extend(blocked.into_iter().map(|block| block.user));
         for packet in packets {

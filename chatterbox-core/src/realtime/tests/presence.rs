@@ -157,6 +157,33 @@ async fn s_135_presence_is_not_told_between_people_of_whom_one_blocks_the_other(
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_135_who_blocks_somebody_is_not_told_of_them_in_a_common_group_either() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let (ann, eve) = (one.person("ann").await, one.person("eve").await);
+    let group = one.group(&ann, &[&eve]).await;
+    let mut onlookers = [one.client(&eve).await, two.client(&eve).await];
+    for client in &mut onlookers {
+        client
+            .ask("join-conversation", json!({"conversationId": group}))
+            .await;
+    }
+    one.call(&eve, json!({"command": "blockUser", "user": ann.id}))
+        .await;
+    cluster.wait_secs(2).await;
+    for client in &mut onlookers {
+        client.all().await;
+    }
+    let phone = two.client(&ann).await;
+    cluster.wait_secs(2).await;
+    phone.closes().await;
+    cluster.wait_secs(15).await;
+    for client in &mut onlookers {
+        client.hears_nothing().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn i5_who_was_removed_hears_of_nobodys_presence_in_the_group_any_more() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);

@@ -126,6 +126,10 @@ where
     ] {
         store.block(blocker, blocked, now(), PLENTY).await.unwrap();
     }
+    let blockers = store.blockers(ann, 1_000).await.unwrap();
+    assert_eq!(sorted(blockers), sorted(vec![others[0], others[999]]));
+    assert_eq!(store.blockers(ann, 1).await.unwrap().len(), 1);
+    assert_eq!(store.blockers(others[5], 9).await.unwrap(), []);
     let blockers = store.blockers_of(ann, others).await.unwrap();
     assert_eq!(sorted(blockers), sorted(vec![others[0], others[999]]));
     let blocked = store.blocked_by(ann, others).await.unwrap();

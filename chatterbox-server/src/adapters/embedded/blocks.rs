@@ -4,8 +4,8 @@ use chatterbox_core::ids::UserId;
 use chatterbox_core::ports::storage::{Between, Block, BlockStore, Blocked, StoreError};
 use rusqlite::{Connection, params};
 
-use super::EmbeddedStore;
 use super::error::store_error;
+use super::{EmbeddedStore, sql_limit};
 
 pub(super) struct EmbeddedBlocks(EmbeddedStore);
 
@@ -122,6 +122,24 @@ impl BlockStore for EmbeddedBlocks {
 
     async fn blockers_of(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         self.among(others, move |connection, other| blocks(connection, other, user))
+            .await
+    }
+
+    async fn blockers(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        self.0
+            .readers
+            .read(move |connection| {
+                connection
+                    .prepare_cached("SELECT user FROM blocks WHERE blocked = ?1 LIMIT ?2")
+                    .and_then(|mut found| {
+                        found
+                            .query_map(params![user.as_bytes(), sql_limit(limit)], |row| {
+                                row.get(0).map(UserId::from_bytes)
+                            })?
+                            .collect()
+                    })
+                    .map_err(store_error)
+            })
             .await
     }
 

@@ -18,6 +18,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("migrations/0004_conversations.sql"),
     include_str!("migrations/0005_profiles.sql"),
     include_str!("migrations/0006_invites.sql"),
+    include_str!("migrations/0007_blockers.sql"),
 ];
 
 /// The last schema without keys to find users by; they are made in code, since SQL can't fold names.

@@ -123,6 +123,19 @@ impl BlockStore for MongoBlocks {
         Ok(rows.iter().map(|row| UserId::from_oid(row.user)).collect())
     }
 
+    async fn blockers(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError> {
+        if limit == 0 {
+            return Ok(Vec::new());
+        }
+        let find = self
+            .blocks
+            .find(doc! { "blocked": user.oid() })
+            .limit(ids::limit(limit))
+            .batch_size(ids::batch(limit));
+        let rows = self.shared.gate.all(find).await?;
+        Ok(rows.iter().map(|row| UserId::from_oid(row.user)).collect())
+    }
+
     async fn blocked_by(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError> {
         let rows = self.among(others.iter().map(|other| (user, *other))).await?;
         Ok(rows.iter().map(|row| UserId::from_oid(row.blocked)).collect())

@@ -151,6 +151,7 @@ fn indexes() -> Vec<Index> {
         Index::new("sessions", "end", doc! { "expiresAt": 1 }),
         Index::new("sessions", "revoked", doc! { "revokedAt": 1 }).of_those_with("revokedAt"),
         Index::new("blocks", "slot", doc! { "user": 1, "slot": 1 }).unique(),
+        Index::new("blocks", "blocked", doc! { "blocked": 1 }),
         Index::new("jobs", "due", doc! { "due": 1 }).of_those_with("due"),
         Index::new("jobs", "buried", doc! { "buriedAt": -1 }).of_those_with("buriedAt"),
     ]
