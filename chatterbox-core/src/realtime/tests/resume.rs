@@ -121,6 +121,15 @@ async fn s_109_who_is_too_far_behind_is_told_to_load_it_anew_and_hears_the_rest_
     // Within the bound all of it comes.
     let mut tablet = node.client_with(&bob, json!({long.as_str(): 2})).await;
     assert_eq!(tablet.seqs().await, (3..=1002).collect::<Vec<_>>());
+    // The ack says it as well.
+    let mut desk = node.client(&bob).await;
+    for (from, recovered, gaps) in [(0, false, json!([long])), (2, true, json!([]))] {
+        let ack = desk
+            .ask("resume", json!({"cursors": {long.as_str(): from}}))
+            .await;
+        let said = (&ack["ok"], &ack["recovered"], &ack["gaps"]);
+        assert_eq!(said, (&json!(true), &json!(recovered), &gaps), "from {from}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
