@@ -117,7 +117,10 @@ impl Reporter {
             News::Online { at, circle, away } => {
                 let away = away.then(|| activity(user, true, at));
                 (
-                    Vec::from_iter([Some(online(user, at)), away].into_iter().flatten()),
+                    [Some(online(user, at)), away]
+                        .into_iter()
+                        .flatten()
+                        .collect::<Vec<_>>(),
                     circle,
                 )
             }
