@@ -10,13 +10,12 @@
 //! that began earlier stands in the rows, which are written before anybody is told. One that ends while rows are read
 //! stands in the journal.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use super::Deliveries;
 use super::delivery::HEADS_AT_ONCE;
-use super::envelope::Reach;
 use super::journal::{Mark, Since};
 use super::resume::REPLAYED_MAX;
 use super::state::State;
@@ -24,9 +23,8 @@ use super::watched::Watched;
 use crate::domain::conversation::Kind;
 use crate::domain::entry::Seq;
 use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
-use crate::engine::Packet;
 use crate::error::Error;
-use crate::hub::{Channel, ConnectionId, Delivery, Link};
+use crate::hub::{Channel, Link};
 use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::Overview;
 
@@ -465,126 +463,6 @@ impl Deliveries {
                 self.forget_unwatched(conversation);
             }
         }
-    }
-}
-
-/// Events that are in no log, for those who hear a conversation on this node.
-impl Deliveries {
-    /// An event for watchers. Who reads slowly misses it.
-    pub fn signal(&self, conversation: ConversationId, reach: Reach, packet: &Packet) {
-        let topic = Channel::Conversation(conversation);
-        match reach {
-            Reach::Watchers => {
-                self.hub.publish(&topic, packet, Delivery::Droppable, None);
-            }
-            Reach::But(user) => {
-                self.hub
-                    .publish_except(&topic, packet, Delivery::Droppable, &self.connections_of(user));
-            }
-            Reach::With(user) => {
-                self.hub.publish(&topic, packet, Delivery::Droppable, None);
-                for link in self.links_of(user) {
-                    if !self.hub.is_subscribed(&link, &topic) {
-                        link.send(packet.clone());
-                    }
-                }
-            }
-        }
-    }
-
-    /// Somebody came or went: told to those who have a direct conversation with them, and to those who have one of
-    /// their groups before their eyes (S-103), each once, but not to `except`.
-    pub(crate) fn tell_presence(
-        &self,
-        user: UserId,
-        partners: &[UserId],
-        groups: &[ConversationId],
-        except: &[UserId],
-        packet: &Packet,
-    ) {
-        let mut told = self.connections_of(user);
-        for other in except {
-            told.extend(self.connections_of(*other));
-        }
-        let partners = partners.iter().map(|user| Channel::User(*user));
-        for topic in partners.chain(groups.iter().map(|id| Channel::Looking(*id))) {
-            self.hub.with_topic(&topic, |topic| {
-                topic.publish_except(packet, Delivery::Droppable, &told);
-                told.extend(topic.links().iter().map(Link::id));
-            });
-        }
-    }
-
-    /// What [`tell_presence`](Deliveries::tell_presence) tells of somebody, to the devices of one user alone: of a
-    /// partner all, else those that have one of these groups before their eyes.
-    pub(crate) fn tell_presence_to(
-        &self,
-        user: UserId,
-        partner: bool,
-        groups: &[ConversationId],
-        packet: &Packet,
-    ) {
-        for link in self.links_of(user) {
-            let looks = |id: &ConversationId| self.hub.is_subscribed(&link, &Channel::Looking(*id));
-            if partner || groups.iter().any(looks) {
-                link.send_droppable(packet.clone());
-            }
-        }
-    }
-
-    /// Whether somebody else on this node could hear of the user's coming and going.
-    pub(crate) fn has_onlookers(&self, user: UserId, circle: &Subscribed) -> bool {
-        let own = self.connections_of(user);
-        let directs = circle.directs.iter().map(|id| Channel::Conversation(*id));
-        let mut topics = directs.chain(circle.groups.iter().map(|id| Channel::Looking(*id)));
-        topics.any(|topic| {
-            self.hub.with_topic(&topic, |topic| {
-                topic.links().iter().any(|link| !own.contains(&link.id()))
-            })
-        })
-    }
-
-    fn connections_of(&self, user: UserId) -> Vec<ConnectionId> {
-        self.hub.with_topic(&Channel::User(user), |topic| {
-            topic.links().iter().map(Link::id).collect()
-        })
-    }
-}
-
-/// Who watches rooms (S-074).
-impl Deliveries {
-    /// A connection of this node watches the room.
-    pub fn note_room(&self, room: ConversationId) {
-        self.rooms
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(room);
-    }
-
-    /// Who watches the rooms of this node.
-    pub(crate) fn people_in_rooms(&self) -> Vec<(ConversationId, Vec<UserId>)> {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut found = Vec::with_capacity(rooms.len());
-        rooms.retain(|room| {
-            let people = self.people_in(*room);
-            let is_watched = !people.is_empty();
-            if is_watched {
-                found.push((*room, people));
-            }
-            is_watched
-        });
-        found
-    }
-
-    /// Who watches a conversation on this node, each once.
-    pub(super) fn people_in(&self, conversation: ConversationId) -> Vec<UserId> {
-        let topic = Channel::Conversation(conversation);
-        let mut people: Vec<UserId> = self.hub.with_topic(&topic, |topic| {
-            topic.links().iter().filter_map(Link::owner).collect()
-        });
-        people.sort_unstable();
-        people.dedup();
-        people
     }
 }
 
