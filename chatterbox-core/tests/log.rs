@@ -12,10 +12,14 @@ use std::time::Duration;
 use chatterbox_core::clock::SystemClock;
 use chatterbox_core::domain::change::SettingsChange;
 use chatterbox_core::domain::entry::{Entry, EntryKind, MessageBody, Seq};
+use chatterbox_core::engine::{Frame, Packet};
 use chatterbox_core::error::Error;
 use chatterbox_core::hub::{Channel, Detached, Hub};
 use chatterbox_core::ids::{ConversationId, EntryId, IdSource, NodeId, SystemIds, UserId};
-use chatterbox_core::log::{Announcer, Deliveries, Encoder, Fences, Log, Posted, Proposal, Receipt, Relay};
+use chatterbox_core::log::{
+    Announced, Announcement, Announcer, Crossing, Deliveries, Encoder, Fences, Log, Posted, Proposal,
+    Receipt, Relay,
+};
 use chatterbox_core::memory::{MemoryBus, MemoryLog, MemoryStores};
 use chatterbox_core::ports::bus::Bus;
 use chatterbox_core::ports::storage::{CreatedRoom, Stores};
@@ -248,6 +252,42 @@ async fn two_nodes_append_to_one_log_and_all_watchers_hear_one_order_i3() {
     let (first, second) = (heard(&at_one), heard(&at_two));
     assert_eq!(numbers(&first), (1..=200).collect::<Vec<_>>());
     assert_eq!(first, second);
+}
+
+/// Entries that come together are published together, but for those by which somebody comes or goes.
+#[tokio::test(start_paused = true)]
+async fn who_comes_or_goes_within_an_announcement_hears_it_from_or_up_to_there_i5() {
+    let cluster = Cluster::new().await;
+    let node = cluster.node();
+    let (ann, _) = node.watcher(&cluster).await;
+    let bob = samples::user_id(&*cluster.ids);
+    let his = Detached::new(chatterbox_core::engine::eio::QueueLimits::default());
+    node.deliveries.hub().subscribe(&his.link(), &Channel::User(bob));
+    let crossings = [
+        None,
+        None,
+        Some(Crossing::In(bob)),
+        None,
+        None,
+        Some(Crossing::Out(bob)),
+        None,
+    ];
+    let entries = crossings.iter().zip(1_u8..).map(|(crossing, number)| Announced {
+        packet: Packet::from_elem(Frame::binary(&[number]), 1),
+        crossing: *crossing,
+        author: None,
+    });
+    node.deliveries.deliver(Announcement {
+        conversation: cluster.room,
+        first: Seq(1),
+        entries: entries.collect(),
+    });
+    let numbers = |watcher: &Detached| -> Vec<u8> {
+        let frames = watcher.take_sent();
+        frames.iter().map(|frame| frame.payload()[0]).collect()
+    };
+    assert_eq!(numbers(&ann), [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(numbers(&his), [3, 4, 5, 6]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -128,15 +128,21 @@ impl Link {
     /// Queues a packet behind everything sent before. If the queue would grow over its bound (1 MiB by default), the
     /// connection is closed with [`CloseReason::SlowReader`].
     pub fn send(&self, packet: Packet) {
+        self.send_all([packet]);
+    }
+
+    /// Queues several packets one behind the other, each as by [`send`](Link::send).
+    pub fn send_all(&self, packets: impl IntoIterator<Item = Packet>) {
         let mut state = self.lock();
-        if state.session.send(packet).is_err() {
-            let mut out = Outputs::new();
-            tracing::info!(connection.id = %self.id(), "connection {} reads too slowly, closing it", self.id());
-            state.session.overflow(now(), &mut out);
-            self.settle(&mut state, out);
-        } else {
-            self.after_queueing(&mut state);
+        for packet in packets {
+            if state.session.send(packet).is_err() {
+                tracing::info!(connection.id = %self.id(), "connection {} reads too slowly, closing it", self.id());
+                let mut out = Outputs::new();
+                state.session.overflow(now(), &mut out);
+                return self.settle(&mut state, out);
+            }
         }
+        self.after_queueing(&mut state);
     }
 
     /// Sends a packet only if the client can take it right now: a GET is held, or the kernel has taken all of the
@@ -519,6 +525,18 @@ mod tests {
         assert_eq!(connection.close_reason(), Some(CloseReason::SlowReader));
         assert!(link.queued_bytes() < 20, "only the close frame is left");
         link.send(packet(10));
+        assert!(connection.take_sent().is_empty());
+    }
+
+    #[test]
+    fn several_packets_go_out_in_order_and_end_at_the_one_too_much() {
+        let connection = Detached::new(SMALL);
+        let link = connection.link();
+        link.send_all([10, 20, 30].map(packet));
+        let sizes: Vec<usize> = connection.take_sent().iter().map(Frame::len).collect();
+        assert_eq!(sizes, [10, 20, 30]);
+        link.send_all([60, 60, 10].map(packet));
+        assert_eq!(connection.close_reason(), Some(CloseReason::SlowReader));
         assert!(connection.take_sent().is_empty());
     }
 

@@ -277,6 +277,14 @@ impl<K: Hash + Eq + Clone> Topic<'_, K> {
         }
     }
 
+    /// Sends several packets reliably to everybody subscribed. Cheaper than one after the other: each connection's
+    /// queue is visited once.
+    pub fn publish_all<'p>(&mut self, packets: &(impl Iterator<Item = &'p Packet> + Clone)) {
+        for link in self.links() {
+            link.send_all(packets.clone().cloned());
+        }
+    }
+
     /// See [`Hub::is_subscribed`].
     pub fn is_subscribed(&self, connection: ConnectionId) -> bool {
         self.members()

@@ -18,7 +18,7 @@ use super::relay::Outgoing;
 use super::watched::{Progress, Watched};
 use crate::domain::entry::Seq;
 use crate::error::Error;
-use crate::hub::{Channel, Delivery, Hub, Link};
+use crate::hub::{Channel, Hub, Link};
 use crate::ids::{ConversationId, UserId};
 use crate::live::Typists;
 use crate::ports::audience::Audience;
@@ -47,7 +47,7 @@ pub struct Deliveries {
     watched: Mutex<HashMap<ConversationId, Arc<Watched>>>,
     /// The rooms among them, and some that nobody watches any more.
     pub(super) rooms: Mutex<BTreeSet<ConversationId>>,
-    /// Entries delivered on this node so far.
+    /// Counts deliveries on this node, of one entry or some.
     moves: AtomicU64,
     /// The bus is away.
     alone: watch::Sender<bool>,
@@ -165,20 +165,22 @@ impl Deliveries {
         let Some(watched) = self.find_or_note(announcement.conversation) else {
             return;
         };
-        let mut late_comers = Vec::new();
+        let numbers = (announcement.first.0..).map(Seq);
         let mut progress = watched.lock();
-        let mut seq = announcement.first;
-        for entry in announcement.entries {
-            match progress.last {
-                Some(last) if seq <= last => {
-                    if let Some(Crossing::In(user)) = entry.crossing {
-                        late_comers.push((user, seq));
-                    }
-                }
-                Some(last) if seq == last.next() => self.publish(&mut progress, &watched, seq, &entry),
-                Some(_) | None => progress.park(seq, entry),
+        let (known, new): (Vec<_>, Vec<_>) = numbers
+            .zip(announcement.entries)
+            .partition(|(seq, _)| progress.last.is_some_and(|last| *seq <= last));
+        let late_comers = known.into_iter().filter_map(|(seq, entry)| match entry.crossing {
+            Some(Crossing::In(user)) => Some((user, seq)),
+            Some(Crossing::Out(_)) | None => None,
+        });
+        let is_next = |(seq, _): &(Seq, Announced)| progress.last.is_some_and(|last| *seq == last.next());
+        if new.first().is_some_and(is_next) {
+            self.publish(&mut progress, &watched, &new);
+        } else {
+            for (seq, entry) in new {
+                progress.park(seq, entry);
             }
-            seq = seq.next();
         }
         self.publish_parked(&mut progress, &watched);
         if progress.has_parked() && progress.last.is_some() {
@@ -311,25 +313,40 @@ impl Deliveries {
         }
     }
 
-    fn publish(&self, progress: &mut Progress, watched: &Watched, seq: Seq, entry: &Announced) {
+    /// Publishes the next entries in line.
+    fn publish(&self, progress: &mut Progress, watched: &Watched, entries: &[(Seq, Announced)]) {
+        let crosses = |(_, entry): &(Seq, Announced)| entry.crossing.is_some();
+        for piece in entries.chunk_by(|one, next| !crosses(one) && !crosses(next)) {
+            self.publish_piece(progress, watched, piece);
+        }
+    }
+
+    /// Publishes an entry by which somebody comes or goes, or several without such: each watcher's queue is visited
+    /// once.
+    fn publish_piece(&self, progress: &mut Progress, watched: &Watched, piece: &[(Seq, Announced)]) {
         let conversation = watched.conversation;
         let topic = Channel::Conversation(conversation);
-        if let Some(Crossing::In(user)) = entry.crossing {
-            for link in self.links_of(user) {
-                self.hub.subscribe(&link, &topic);
+        for (_, entry) in piece {
+            if let Some(Crossing::In(user)) = entry.crossing {
+                for link in self.links_of(user) {
+                    self.hub.subscribe(&link, &topic);
+                }
+            }
+            if let Some(author) = entry.author {
+                // Watchers hear that somebody has stopped before they hear what was written.
+                self.typists.wrote(conversation, author);
             }
         }
-        if let Some(author) = entry.author {
-            // Watchers hear that somebody has stopped before they hear what was written.
-            self.typists.wrote(conversation, author);
+        let packets = piece.iter().map(|(_, entry)| &entry.packet);
+        self.hub.with_topic(&topic, |topic| topic.publish_all(&packets));
+        for (seq, entry) in piece {
+            progress.add_to_holds(entry);
+            if let Some(Crossing::Out(user)) = entry.crossing {
+                self.put_out(conversation, user);
+                self.typists.left(conversation, user);
+            }
+            progress.last = Some(*seq);
         }
-        self.hub.publish(&topic, &entry.packet, Delivery::Reliable, None);
-        progress.add_to_holds(entry);
-        if let Some(Crossing::Out(user)) = entry.crossing {
-            self.put_out(conversation, user);
-            self.typists.left(conversation, user);
-        }
-        progress.last = Some(seq);
         progress.moved = self.moves.fetch_add(1, Ordering::AcqRel) + 1;
     }
 
@@ -349,8 +366,8 @@ impl Deliveries {
 
     /// Publishes what follows without a gap, and lets go of what is old.
     fn publish_parked(&self, progress: &mut Progress, watched: &Watched) {
-        while let Some((seq, entry)) = progress.unpark_next() {
-            self.publish(progress, watched, seq, &entry);
+        while let Some(next) = progress.unpark_next() {
+            self.publish_piece(progress, watched, &[next]);
         }
     }
 

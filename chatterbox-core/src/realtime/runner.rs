@@ -98,7 +98,10 @@ impl Runner {
         let hub = &self.realtime.hub;
         let session = Channel::Session(principal.session);
         let is_new = hub.subscribe(&self.link, &session);
-        let lives = self.realtime.sessions.lives(&principal).await;
+        let (lives, user) = tokio::join!(
+            self.realtime.sessions.lives(&principal),
+            self.realtime.names.get(principal.user)
+        );
         if !matches!(lives, Ok(true)) && is_new {
             hub.unsubscribe(&self.link, &session);
         }
@@ -119,10 +122,9 @@ impl Runner {
                 .logged_in(deliveries.watch_mine(&self.link, principal.user).await?);
         }
         let server_time = self.realtime.clock.now();
-        let user = self.realtime.names.get(principal.user).await?;
         Ok(Identity {
             principal,
-            user,
+            user: user?,
             expires_in: principal.expires_at.since(server_time),
             resume,
             server_time,
