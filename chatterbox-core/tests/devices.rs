@@ -23,7 +23,7 @@ use chatterbox_core::testkit::SeededIds;
 use chatterbox_core::views::Names;
 
 struct Node {
-    hub: Arc<Hub<Channel>>,
+    deliveries: Arc<Deliveries>,
     publisher: Publisher,
     _tasks: Tasks,
 }
@@ -42,18 +42,18 @@ impl Node {
             tasks.clone(),
         );
         let fences = Fences::new(NodeId::new(&SystemIds::new()), Role::Api, outgoing);
-        relay.start(&tasks, hub.clone(), deliveries.clone(), fences, |_, _| {});
-        let publisher = Publisher::new(deliveries, names, Arc::new(SystemClock));
+        relay.start(&tasks, hub, deliveries.clone(), fences, |_, _| {});
+        let publisher = Publisher::new(deliveries.clone(), names, Arc::new(SystemClock));
         Node {
-            hub,
+            deliveries,
             publisher,
             _tasks: tasks,
         }
     }
 
-    fn device(&self, of: UserId) -> Detached {
+    async fn device(&self, of: UserId) -> Detached {
         let device = Detached::new(QueueLimits::default());
-        self.hub.subscribe(&device.link(), &Channel::User(of));
+        self.deliveries.attend(&device.link(), of).await;
         device
     }
 }
@@ -77,8 +77,12 @@ async fn s_135_all_devices_of_a_user_hear_of_a_block_on_every_node() {
     let (bus, stores, ids) = (MemoryBus::new(), MemoryStores::new(10), SeededIds::new(1));
     let [one, two] = [(); 2].map(|()| Node::new(&bus, &stores));
     let (ann, bob) = (UserId::new(&ids), UserId::new(&ids));
-    let devices = [one.device(ann), one.device(ann), two.device(ann)];
-    let others = [one.device(bob), two.device(bob)];
+    let devices = [
+        one.device(ann).await,
+        one.device(ann).await,
+        two.device(ann).await,
+    ];
+    let others = [one.device(bob).await, two.device(bob).await];
     settle().await;
     let tell = |event| Effect::Tell { user: ann, event };
     one.publisher

@@ -17,7 +17,7 @@ use chatterbox_core::error::Error;
 use chatterbox_core::hub::{Channel, Detached, Hub};
 use chatterbox_core::ids::{ConversationId, EntryId, IdSource, NodeId, SystemIds, UserId};
 use chatterbox_core::log::{
-    Announced, Announcement, Announcer, Crossing, Deliveries, Encoder, Fences, Log, Posted, Proposal,
+    Announced, Announcement, Announcer, Crossing, Deliveries, Encoder, Fences, Log, Posted, Proposal, Reach,
     Receipt, Relay,
 };
 use chatterbox_core::memory::{MemoryBus, MemoryLog, MemoryStores};
@@ -354,6 +354,37 @@ async fn a_watcher_gets_every_entry_above_the_number_it_was_told() {
     for (watcher, from) in watchers {
         assert_eq!(numbers(&heard(&watcher)), (from.0 + 1..=50).collect::<Vec<_>>());
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_user_is_told_goes_to_the_nodes_they_are_on_and_to_no_other_s_145() {
+    let cluster = Cluster::new().await;
+    let (one, two, stranger) = (cluster.node(), cluster.node(), cluster.bus.node());
+    let mut heard_by_stranger = stranger.events().unwrap();
+    stranger.subscribe("nodes").await.unwrap();
+    settle().await;
+    while heard_by_stranger.try_recv().is_ok() {}
+
+    let bob = samples::user_id(&*cluster.ids);
+    let others = one.deliveries.outgoing().unwrap();
+    let packet = Packet::from_elem(Frame::text(&["42[\"news\"]"]), 1);
+    let say_all = || {
+        others.tell(bob, packet.clone());
+        others.signal(cluster.room, Reach::Besides(bob), packet.clone());
+        others.enter(cluster.room, &[bob], Seq::ZERO);
+    };
+    for _ in 0..2 {
+        let his = Detached::new(chatterbox_core::engine::eio::QueueLimits::default());
+        two.deliveries.attend(&his.link(), bob).await;
+        say_all();
+        settle().await;
+        assert_eq!(his.take_sent().len(), 2);
+        two.deliveries.unwatch_all(&his.link());
+        settle().await;
+        let listeners = format!("{:?}", cluster.bus);
+        assert!(!listeners.contains(&bob.to_string()), "{listeners}");
+    }
+    assert!(heard_by_stranger.try_recv().is_err(), "every node has to read it");
 }
 
 #[tokio::test(start_paused = true)]

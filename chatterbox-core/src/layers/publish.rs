@@ -125,10 +125,11 @@ impl Publisher {
         match effect {
             Effect::Publish { conversation, event } => {
                 let packet = self.encode(event).await?;
-                let reach = reach(event);
-                self.deliveries.signal(*conversation, reach, &packet);
-                if let Some(outgoing) = outgoing {
-                    outgoing.signal(*conversation, reach, packet);
+                for reach in reach(event) {
+                    self.deliveries.signal(*conversation, reach, &packet);
+                    if let Some(outgoing) = outgoing {
+                        outgoing.signal(*conversation, reach, packet.clone());
+                    }
                 }
             }
             Effect::Tell { user, event } => {
@@ -188,10 +189,11 @@ impl Publisher {
 }
 
 /// Who hears it.
-fn reach(signal: &Signal) -> Reach {
+fn reach(signal: &Signal) -> [Reach; 2] {
     match signal {
-        // Also those of their devices that don't watch the room.
-        Signal::UserJoinedRoom { user, .. } | Signal::UserLeftRoom { user, .. } => Reach::With(*user),
+        Signal::UserJoinedRoom { user, .. } | Signal::UserLeftRoom { user, .. } => {
+            [Reach::Watchers, Reach::Besides(*user)]
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use super::announce::{Announced, Announcement, Crossing, Encoder};
 use super::journal::Journal;
-use super::relay::Outgoing;
+use super::relay::{Outgoing, Subject};
 use super::watched::{Progress, Watched};
 use crate::domain::entry::Seq;
 use crate::error::Error;
@@ -103,19 +103,27 @@ impl Deliveries {
         self.asked.notified().await;
     }
 
-    /// Whether something is known of the conversation here, since somebody watches it or is about to.
-    pub(super) fn is_known(&self, conversation: ConversationId) -> bool {
-        self.lock().contains_key(&conversation)
+    /// Whether somebody here needs what other nodes say of it, or is about to.
+    pub(super) fn needs(&self, subject: Subject) -> bool {
+        match subject {
+            Subject::Conversation(conversation) => self.lock().contains_key(&conversation),
+            Subject::User(user) => self.has_connections(&[user]),
+        }
     }
 
-    /// Listens to a conversation that was given up a moment ago, and finds what was said meanwhile.
-    pub(super) async fn listen_again(self: &Arc<Self>, conversation: ConversationId) {
+    /// Listens to what was given up a moment ago, and finds what was said meanwhile.
+    pub(super) async fn listen_again(self: &Arc<Self>, subject: Subject) {
         if let Some(outgoing) = &self.outgoing {
-            outgoing.listen(conversation).await;
+            outgoing.listen(subject).await;
         }
-        let found = self.lock().get(&conversation).cloned();
-        if let Some(watched) = found {
-            self.heal_later(&mut watched.lock(), &watched, Duration::ZERO);
+        match subject {
+            Subject::Conversation(conversation) => {
+                let found = self.lock().get(&conversation).cloned();
+                if let Some(watched) = found {
+                    self.heal_later(&mut watched.lock(), &watched, Duration::ZERO);
+                }
+            }
+            Subject::User(_) => self.resubscribe_later(),
         }
     }
 
@@ -309,7 +317,7 @@ impl Deliveries {
         all.remove(&conversation);
         drop(all);
         if let Some(outgoing) = &self.outgoing {
-            outgoing.stop_listening(conversation);
+            outgoing.stop_listening(Subject::Conversation(conversation));
         }
     }
 

@@ -25,11 +25,31 @@ use crate::tasks::Tasks;
 pub(super) const EVERY_NODE: &str = "nodes";
 /// Publications and subscriptions that wait for the bus; above, they are dropped and the log heals.
 const WAITING_MAX: usize = 4096;
+/// So many new members are told where they are; more at once cost less in one envelope to every node.
+const ENTERING_EACH_MAX: usize = 8;
 /// Users told of in one envelope.
 const USERS_PER_ENVELOPE: usize = 1_000;
 /// How often heads are compared, and how often while the bus is away.
 const COMPARE_EVERY: Duration = Duration::from_secs(30);
 const COMPARE_ALONE_EVERY: Duration = Duration::from_secs(1);
+
+/// What a node listens to for as long as somebody here needs it (S-145); on the bus, a channel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Subject {
+    /// A conversation that a connection of this node watches.
+    Conversation(ConversationId),
+    /// A user who has a connection to this node.
+    User(UserId),
+}
+
+impl Subject {
+    pub(super) fn channel(self) -> String {
+        match self {
+            Subject::Conversation(id) => format!("c:{id}"),
+            Subject::User(id) => format!("u:{id}"),
+        }
+    }
+}
 
 /// Hands envelopes to the bus, in order, without ever waiting for it.
 #[derive(Clone)]
@@ -42,48 +62,57 @@ pub struct Outgoing {
 
 impl Outgoing {
     pub(super) fn entries(&self, announcement: &Announcement) {
-        self.publish(
-            channel(announcement.conversation),
+        self.publish_on(
+            Subject::Conversation(announcement.conversation),
             Envelope::Entries(announcement.clone()),
         );
     }
 
-    /// An event for the watchers of a conversation on other nodes.
+    /// An event about a conversation for connections of other nodes.
     pub fn signal(&self, conversation: ConversationId, reach: Reach, packet: Packet) {
         let to = match reach {
-            Reach::Watchers | Reach::But(_) => channel(conversation),
-            // Their devices may be where nobody watches.
-            Reach::With(_) => EVERY_NODE.to_owned(),
+            Reach::Watchers | Reach::But(_) => Subject::Conversation(conversation),
+            Reach::Besides(user) => Subject::User(user),
         };
         let envelope = Envelope::Signal {
             conversation,
             reach,
             packet,
         };
-        self.publish(to, envelope);
+        self.publish_on(to, envelope);
     }
 
     /// Users have become members, which those of their devices have to know that are connected to nodes where nobody
     /// watches the conversation yet. They hear what comes behind the entry `behind`.
     pub fn enter(&self, conversation: ConversationId, users: &[UserId], behind: Seq) {
+        let envelope = |users: &[UserId]| Envelope::Enter {
+            conversation,
+            behind,
+            users: users.to_vec(),
+        };
+        if users.len() <= ENTERING_EACH_MAX {
+            for user in users {
+                self.publish_on(Subject::User(*user), envelope(&[*user]));
+            }
+            return;
+        }
         for some in users.chunks(USERS_PER_ENVELOPE) {
-            let envelope = Envelope::Enter {
-                conversation,
-                behind,
-                users: some.to_vec(),
-            };
-            self.publish(EVERY_NODE.to_owned(), envelope);
+            self.publish_to_all(envelope(some));
         }
     }
 
     /// A membership has ended that no entry ends.
     pub fn exit(&self, conversation: ConversationId, user: UserId) {
-        self.publish(channel(conversation), Envelope::Exit { conversation, user });
+        self.publish_on(
+            Subject::Conversation(conversation),
+            Envelope::Exit { conversation, user },
+        );
     }
 
     /// Somebody types on this node, or no longer.
     pub(crate) fn typing(&self, typist: Typist, ended: Option<StopReason>) {
-        self.publish(channel(typist.conversation), Envelope::Typing { typist, ended });
+        let subject = Subject::Conversation(typist.conversation);
+        self.publish_on(subject, Envelope::Typing { typist, ended });
     }
 
     /// Somebody came online or went offline.
@@ -102,7 +131,7 @@ impl Outgoing {
             except,
             packet,
         };
-        self.publish(EVERY_NODE.to_owned(), envelope);
+        self.publish_to_all(envelope);
     }
 
     /// How somebody's presence looks to one other user has changed.
@@ -119,17 +148,17 @@ impl Outgoing {
             groups,
             packet,
         };
-        self.publish(EVERY_NODE.to_owned(), envelope);
+        self.publish_to_all(envelope);
     }
 
     /// An event for a user's devices, which may be on any node.
     pub fn tell(&self, user: UserId, packet: Packet) {
-        self.publish(EVERY_NODE.to_owned(), Envelope::Tell { user, packet });
+        self.publish_on(Subject::User(user), Envelope::Tell { user, packet });
     }
 
     /// What everyone may see of a user has changed: other nodes read it anew.
     pub(crate) fn profile_changed(&self, user: UserId) {
-        self.publish(EVERY_NODE.to_owned(), Envelope::ProfileChanged { user });
+        self.publish_to_all(Envelope::ProfileChanged { user });
     }
 
     /// Asks all other nodes to say when they have delivered up to an entry.
@@ -140,7 +169,7 @@ impl Outgoing {
             conversation,
             up_to,
         };
-        self.publish(EVERY_NODE.to_owned(), envelope);
+        self.publish_to_all(envelope);
     }
 
     /// Tells a node that asked so.
@@ -150,7 +179,7 @@ impl Outgoing {
 
     /// Tells all other nodes of this one.
     pub(super) fn sign(&self, node: NodeId, sign: Sign) {
-        self.publish(EVERY_NODE.to_owned(), Envelope::Sign { node, sign });
+        self.publish_to_all(Envelope::Sign { node, sign });
     }
 
     /// Tells a node that is new of this one.
@@ -161,26 +190,36 @@ impl Outgoing {
 
     /// Sessions have ended; every node looks for their sockets.
     pub fn end_sessions(&self, sessions: Vec<SessionId>, reason: EndReason) {
-        self.publish(EVERY_NODE.to_owned(), Envelope::EndSessions { reason, sessions });
+        self.publish_to_all(Envelope::EndSessions { reason, sessions });
     }
 
-    /// Hears what happens in a conversation elsewhere, from when it returns.
-    pub(super) async fn listen(&self, conversation: ConversationId) {
-        if let Err(error) = self.bus.subscribe(&channel(conversation)).await {
+    /// Hears what other nodes say of a subject, from when it returns.
+    pub(super) async fn listen(&self, subject: Subject) {
+        if let Err(error) = self.bus.subscribe(&subject.channel()).await {
             tracing::warn!(
                 error = &error as &dyn std::error::Error,
-                "the bus took no subscription; the conversation is followed by comparing heads"
+                "the bus took no subscription; conversations are followed by comparing heads"
             );
         }
     }
 
-    /// [`listen`](Outgoing::listen) to several at once.
+    /// [`listen`](Outgoing::listen) to several conversations at once.
     pub(super) async fn listen_all(&self, conversations: impl IntoIterator<Item = ConversationId>) {
-        join_all(conversations.into_iter().map(|one| self.listen(one))).await;
+        let subjects = conversations.into_iter().map(Subject::Conversation);
+        join_all(subjects.map(|subject| self.listen(subject))).await;
     }
 
-    pub(super) fn stop_listening(&self, conversation: ConversationId) {
-        self.order(Order::StopListening { conversation });
+    /// Stops to listen, unless somebody here needs it again by then.
+    pub(super) fn stop_listening(&self, subject: Subject) {
+        self.order(Order::StopListening { subject });
+    }
+
+    fn publish_on(&self, subject: Subject, envelope: Envelope) {
+        self.publish(subject.channel(), envelope);
+    }
+
+    fn publish_to_all(&self, envelope: Envelope) {
+        self.publish(EVERY_NODE.to_owned(), envelope);
     }
 
     fn publish(&self, channel: String, envelope: Envelope) {
@@ -334,11 +373,6 @@ async fn compare(deliveries: &Arc<Deliveries>) {
             "heads could not be compared; tried again later"
         );
     }
-}
-
-/// The bus channel of a conversation.
-pub(super) fn channel(conversation: ConversationId) -> String {
-    format!("c:{conversation}")
 }
 
 /// What one node alone listens to.

@@ -8,7 +8,7 @@ use crate::hub::{Channel, ConnectionId, Delivery, Link};
 use crate::ids::{ConversationId, UserId};
 
 impl Deliveries {
-    /// An event for watchers. Who reads slowly misses it.
+    /// An event about a conversation. A watcher who reads slowly misses it.
     pub fn signal(&self, conversation: ConversationId, reach: Reach, packet: &Packet) {
         let topic = Channel::Conversation(conversation);
         match reach {
@@ -19,8 +19,7 @@ impl Deliveries {
                 self.hub
                     .publish_except(&topic, packet, Delivery::Droppable, &self.connections_of(user));
             }
-            Reach::With(user) => {
-                self.hub.publish(&topic, packet, Delivery::Droppable, None);
+            Reach::Besides(user) => {
                 for link in self.links_of(user) {
                     if !self.hub.is_subscribed(&link, &topic) {
                         link.send(packet.clone());

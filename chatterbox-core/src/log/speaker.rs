@@ -12,8 +12,7 @@ use tokio::time::Instant;
 
 use super::delivery::Deliveries;
 use super::envelope::Envelope;
-use super::relay::{EVERY_NODE, channel};
-use crate::ids::ConversationId;
+use super::relay::{EVERY_NODE, Subject};
 use crate::ports::bus::Bus;
 
 /// Orders carried out in one go.
@@ -23,7 +22,7 @@ const ADMIT_EVERY: Duration = Duration::from_secs(1);
 
 pub(super) enum Order {
     Publish { channel: String, envelope: Envelope },
-    StopListening { conversation: ConversationId },
+    StopListening { subject: Subject },
 }
 
 pub(super) struct Speaker {
@@ -70,11 +69,11 @@ impl Speaker {
 
     async fn carry_out(&mut self, batch: &mut Vec<Order>) {
         let mut messages = Vec::new();
-        let mut unwatched = Vec::new();
+        let mut unneeded = Vec::new();
         for order in batch.drain(..) {
             match order {
                 Order::Publish { channel, envelope } => messages.push((channel, envelope.encode())),
-                Order::StopListening { conversation } => unwatched.push(conversation),
+                Order::StopListening { subject } => unneeded.push(subject),
             }
         }
         if !messages.is_empty()
@@ -86,24 +85,24 @@ impl Speaker {
                 "the bus did not take everything; the log heals"
             );
         }
-        for conversation in unwatched {
-            self.stop_listening(conversation).await;
+        for subject in unneeded {
+            self.stop_listening(subject).await;
         }
     }
 
-    /// Somebody may have begun to watch again since this was ordered, and may while it is done.
-    async fn stop_listening(&self, conversation: ConversationId) {
-        if self.deliveries.is_known(conversation) {
+    /// Somebody may need it again since this was ordered, and may while it is done.
+    async fn stop_listening(&self, subject: Subject) {
+        if self.deliveries.needs(subject) {
             return;
         }
-        if let Err(error) = self.bus.unsubscribe(&channel(conversation)).await {
+        if let Err(error) = self.bus.unsubscribe(&subject.channel()).await {
             tracing::debug!(
                 error = &error as &dyn std::error::Error,
-                "a conversation is listened to without need"
+                "a channel of the bus is listened to without need"
             );
         }
-        if self.deliveries.is_known(conversation) {
-            self.deliveries.listen_again(conversation).await;
+        if self.deliveries.needs(subject) {
+            self.deliveries.listen_again(subject).await;
         }
     }
 

@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::Deliveries;
 use super::delivery::HEADS_AT_ONCE;
 use super::journal::{Mark, Since};
+use super::relay::Subject;
 use super::resume::REPLAYED_MAX;
 use super::state::State;
 use super::watched::Watched;
@@ -62,6 +63,14 @@ impl Deliveries {
     /// A place in time, for [`watch_as`](Deliveries::watch_as).
     pub fn mark(&self) -> Mark {
         self.journal.mark()
+    }
+
+    /// The connection hears what its user is told on any node, from when this returns.
+    pub async fn attend(&self, link: &Link, user: UserId) {
+        self.hub.subscribe(link, &Channel::User(user));
+        if let Some(outgoing) = &self.outgoing {
+            outgoing.listen(Subject::User(user)).await;
+        }
     }
 
     /// Lets the connection have every entry above the returned number, in order, each once.
@@ -431,7 +440,7 @@ impl Deliveries {
         }
         if let Some(outgoing) = &self.outgoing {
             // Before the head is read: an entry appended in between is on the bus or in the head.
-            outgoing.listen(conversation).await;
+            outgoing.listen(Subject::Conversation(conversation)).await;
         }
         let last = match behind {
             Some(seq) => seq,
@@ -459,9 +468,20 @@ impl Deliveries {
         let topics = self.hub.topics_of(link);
         self.hub.unsubscribe_all(link);
         for topic in topics {
-            if let Channel::Conversation(conversation) = topic {
-                self.forget_unwatched(conversation);
+            match topic {
+                Channel::Conversation(conversation) => self.forget_unwatched(conversation),
+                Channel::User(user) => self.forget_gone(user),
+                Channel::Looking(_) | Channel::Session(_) => {}
             }
+        }
+    }
+
+    /// Listens no longer to what a user is told who has no connection here any more.
+    fn forget_gone(&self, user: UserId) {
+        if let Some(outgoing) = &self.outgoing
+            && !self.has_connections(&[user])
+        {
+            outgoing.stop_listening(Subject::User(user));
         }
     }
 }

@@ -114,7 +114,7 @@ impl Runner {
             hub.unsubscribe(&self.link, &Channel::Session(before.session));
         }
         self.link.set_owner(principal.user);
-        hub.subscribe(&self.link, &Channel::User(principal.user));
+        self.realtime.deliveries.attend(&self.link, principal.user).await;
         // A resume subscribes to everything itself, behind what it replays.
         if self.principal.is_none() && resume.is_none() {
             let deliveries = &self.realtime.deliveries;

@@ -70,7 +70,7 @@ pub(super) fn put_reach(out: &mut BytesMut, reach: Reach) {
     let (number, user) = match reach {
         Reach::Watchers => (0, None),
         Reach::But(user) => (1, Some(user)),
-        Reach::With(user) => (2, Some(user)),
+        Reach::Besides(user) => (2, Some(user)),
     };
     out.put_u8(number);
     if let Some(user) = user {
@@ -82,7 +82,7 @@ pub(super) fn take_reach(bytes: &mut Bytes) -> Result<Reach, UnknownEnvelope> {
     Ok(match bytes.try_get_u8().map_err(|_| UnknownEnvelope)? {
         0 => Reach::Watchers,
         1 => Reach::But(UserId::from_bytes(take_id(bytes)?)),
-        2 => Reach::With(UserId::from_bytes(take_id(bytes)?)),
+        2 => Reach::Besides(UserId::from_bytes(take_id(bytes)?)),
         _ => return Err(UnknownEnvelope),
     })
 }

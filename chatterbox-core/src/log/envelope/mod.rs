@@ -18,11 +18,11 @@ use crate::live::{StopReason, Typist};
 pub enum Envelope {
     /// Entries were appended.
     Entries(Announcement),
-    /// An event that is not in a log, for the watchers of a conversation.
+    /// An event about a conversation that is not in its log.
     Signal {
-        /// Whose watchers.
+        /// Which.
         conversation: ConversationId,
-        /// Which of them.
+        /// Who hears it.
         reach: Reach,
         /// The event.
         packet: Packet,
@@ -140,8 +140,8 @@ pub enum Reach {
     Watchers,
     /// All watchers but this user's.
     But(UserId),
-    /// All watchers, and all devices of this user, each once.
-    With(UserId),
+    /// The devices of this user that don't watch.
+    Besides(UserId),
 }
 
 /// Bytes that are no envelope this version knows.

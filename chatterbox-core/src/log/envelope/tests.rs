@@ -36,7 +36,7 @@ fn samples() -> Vec<Envelope> {
         },
         Envelope::Signal {
             conversation,
-            reach: Reach::With(user),
+            reach: Reach::Besides(user),
             packet: packet.clone(),
         },
         Envelope::Tell {
