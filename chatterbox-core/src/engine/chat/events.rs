@@ -14,6 +14,7 @@ use crate::app::rooms::{JoinRoom, LeaveRoom};
 use crate::app::typing::{StartTyping, StopTyping};
 use crate::app::{Command, UseCase};
 use crate::clock::Timestamp;
+use crate::domain::entry::ClientMessageId;
 use crate::engine::sio::{Event, NamespaceId};
 use crate::error::Error;
 use crate::ids::ConversationId;
@@ -165,7 +166,10 @@ impl Request {
         };
         let client_message_id = match &action {
             Ok(Action::Call(command)) => command.client_message_id().map(Box::from),
-            Ok(_) | Err(_) => None,
+            Ok(_) => None,
+            // An ack needs none.
+            Err(_) if event.ack.is_some() || parser.is_none() => None,
+            Err(_) => event.arg_json(0).and_then(key_of),
         };
         Request {
             event: name.into(),
@@ -212,6 +216,18 @@ impl Request {
             is_known: true,
         }))
     }
+}
+
+/// The client's key in a payload that is wrong elsewhere, so that the client knows which message was refused.
+fn key_of(json: &str) -> Option<Box<str>> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Keyed {
+        client_message_id: ClientMessageId,
+    }
+
+    let Keyed { client_message_id } = parse(Some(json)).ok()?;
+    Some(client_message_id.as_str().into())
 }
 
 fn authenticate(json: Option<&str>) -> Result<Action, Error> {

@@ -510,6 +510,44 @@ fn replies_are_written_as_clients_read_them() {
 }
 
 #[test]
+fn a_request_error_names_the_message_also_where_its_payload_is_wrong_elsewhere() {
+    let mut session = Session::member();
+    for (payload, named) in [
+        (
+            r#"{"conversationId":"c","content":{},"clientMessageId":"k"}"#,
+            true,
+        ),
+        (r#"{"clientMessageId":"k"}"#, true),
+        (r#"{"content":{},"clientMessageId":7}"#, false),
+        (
+            r#"{"content":{},"clientMessageId":"k","clientMessageId":"k"}"#,
+            false,
+        ),
+        (r#"["k"]"#, false),
+        (r#""k""#, false),
+    ] {
+        session.hears(&format!(r#"2["send-message",{payload}]"#));
+        let told = session.begins().concat();
+        assert!(
+            told.starts_with(r#"42["request-error",{"event":"send-message","code":"VALIDATION""#),
+            "{told}"
+        );
+        assert_eq!(
+            told.ends_with(r#","clientMessageId":"k"}]"#),
+            named,
+            "{payload}: {told}"
+        );
+    }
+    let long = "k".repeat(65);
+    session.hears(&format!(
+        r#"2["send-message",{{"content":{{}},"clientMessageId":"{long}"}}]"#
+    ));
+    assert!(!session.begins().concat().contains("kk"), "no good key");
+    session.hears(r#"25["send-message",{"content":{},"clientMessageId":"k"}]"#);
+    assert!(session.begins().concat().starts_with(r#"435[{"ok":false"#));
+}
+
+#[test]
 fn events_that_are_commands_are_read_as_such() {
     // S-086, S-088, S-091, S-130, S-131, S-132: what REST can do to messages, a socket can.
     let id = "0123456789abcdef01234567";
