@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use super::announce::{Announced, Announcement, Crossing, Encoder};
@@ -225,19 +226,31 @@ impl Deliveries {
         }
     }
 
-    /// Compares the heads of all watched conversations with what was delivered, and delivers what is missing.
-    pub async fn compare_heads(self: &Arc<Self>) -> Result<(), Error> {
+    /// Compares the heads of all watched conversations with what was delivered, and delivers what is missing. One that
+    /// can't be read keeps no other one waiting.
+    pub async fn compare_heads(self: &Arc<Self>) {
         let all: Vec<Arc<Watched>> = self.lock().values().cloned().collect();
         // Whoever was removed last left the conversation without watchers.
         for watched in &all {
             self.forget_unwatched(watched.conversation);
         }
         for some in all.chunks(HEADS_AT_ONCE) {
-            for behind in self.behind(some).await? {
-                self.heal(&behind).await?;
+            match self.behind(some).await {
+                Ok(behind) => {
+                    let healed = behind.iter().map(|watched| async {
+                        if let Err(error) = self.heal(watched).await {
+                            warn_unread(watched.conversation, &error);
+                        }
+                    });
+                    // Side by side, as many as are read at a time.
+                    join_all(healed).await;
+                }
+                Err(error) => tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "heads could not be compared; tried again later"
+                ),
             }
         }
-        Ok(())
     }
 
     /// Those of the conversations (at most [`HEADS_AT_ONCE`]) whose log goes on behind what was delivered.
@@ -400,9 +413,7 @@ impl Deliveries {
                 patience.is_zero() || progress.has_parked()
             };
             if still_there && let Err(error) = deliveries.heal(&watched).await {
-                let id = watched.conversation;
-                tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
-                    "a gap in conversation {id} could not be read; it is tried again when heads are compared");
+                warn_unread(watched.conversation, &error);
             }
         });
     }
@@ -439,6 +450,11 @@ impl Deliveries {
     fn lock(&self) -> MutexGuard<'_, HashMap<ConversationId, Arc<Watched>>> {
         self.watched.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn warn_unread(id: ConversationId, error: &Error) {
+    tracing::warn!(conversation.id = %id, error = error as &dyn std::error::Error,
+        "a gap in conversation {id} could not be read; it is tried again when heads are compared");
 }
 
 impl Audience for Deliveries {

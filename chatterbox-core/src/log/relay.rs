@@ -359,19 +359,10 @@ pub(crate) async fn compare_regularly(deliveries: Arc<Deliveries>) {
                 Err(_) => return,
             },
         };
-        compare(&deliveries).await;
+        deliveries.compare_heads().await;
         if asked {
             deliveries.resubscribe_later();
         }
-    }
-}
-
-async fn compare(deliveries: &Arc<Deliveries>) {
-    if let Err(error) = deliveries.compare_heads().await {
-        tracing::warn!(
-            error = &error as &dyn std::error::Error,
-            "heads could not be compared; tried again later"
-        );
     }
 }
 

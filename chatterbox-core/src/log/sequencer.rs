@@ -218,24 +218,28 @@ impl Log {
     /// Brings the rows up to date that a crash left behind their logs: before the server serves, for subscriptions are
     /// decided on rows.
     ///
-    /// Other nodes may append meanwhile, so each conversation is looked at once.
+    /// Other nodes may append meanwhile, so each conversation is looked at once. One that can't be read is left as it is:
+    /// whoever needs it finds its rows behind and asks its log. Fails if the store doesn't even tell which ones lag.
     pub async fn repair(&self) -> Result<(), Error> {
-        let mut seen = HashSet::new();
+        let stores = &self.shared.appender.stores;
+        let (mut seen, mut limit) = (HashSet::new(), LAGGING_AT_ONCE);
         loop {
-            let lagging = self
-                .shared
-                .appender
-                .stores
-                .conversations
-                .lagging(LAGGING_AT_ONCE)
-                .await?;
+            let lagging = stores.conversations.lagging(limit).await?;
+            let found = lagging.len();
             let fresh: Vec<ConversationId> = lagging.into_iter().filter(|id| seen.insert(*id)).collect();
             if fresh.is_empty() {
-                return Ok(());
+                if found < limit {
+                    return Ok(());
+                }
+                // Those that can't be repaired don't stand before the others.
+                limit += LAGGING_AT_ONCE;
             }
             for conversation in fresh {
-                let mut state = State::load(&self.shared.appender.stores, conversation).await?;
-                state.project(&self.shared.appender.stores).await?;
+                if let Err(error) = repair_one(stores, conversation).await {
+                    tracing::warn!(conversation.id = %conversation, error = &error as &dyn std::error::Error,
+                        "the rows of conversation {conversation} could not be brought up to date; others are, and its \
+                         log is asked instead");
+                }
             }
         }
     }
@@ -254,13 +258,21 @@ impl Log {
             }
             let mut settle = Proposal::several([], UserId::SERVER, |_| Ok(Decided::new()));
             settle.settle = true;
-            receipts.push(self.submit(lane.conversation, settle)?);
+            receipts.push(self.submit(lane.conversation, settle));
         }
         let lagged = !receipts.is_empty();
+        // The others are settled also where one fails.
+        let mut all = Ok(lagged);
         for receipt in receipts {
-            receipt.await?;
+            let settled = match receipt {
+                Ok(receipt) => receipt.await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = settled {
+                all = Err(error);
+            }
         }
-        Ok(lagged)
+        all
     }
 }
 
@@ -318,6 +330,11 @@ impl Lane {
         let length = waiting.proposals.len().min(BATCH_MAX);
         Some(waiting.proposals.drain(..length).collect())
     }
+}
+
+async fn repair_one(stores: &Stores, conversation: ConversationId) -> Result<(), Error> {
+    let mut state = State::load(stores, conversation).await?;
+    state.project(stores).await
 }
 
 /// Brings rows up to date for ever that nodes have left behind which are gone.
