@@ -168,6 +168,7 @@ fn item(one: &Overview, now: Timestamp) -> DigestItem {
         place: Place {
             conversation: conversation.id,
             head: head.seq,
+            moved_at: head.created_at,
             joined: member.joined_seq,
             sees_above: member.sees_above(conversation),
             unasked: !matches!(conversation.kind, Kind::Room(_)),

@@ -48,6 +48,7 @@ impl UseCase for OpenConversation {
             place: Place {
                 conversation: id,
                 head: head.seq,
+                moved_at: head.created_at,
                 joined: member.joined_seq,
                 sees_above: member.sees_above(&conversation),
                 unasked: !matches!(conversation.kind, Kind::Room(_)),

@@ -38,7 +38,7 @@ pub use fence::Fences;
 pub use journal::Mark;
 pub(crate) use relay::compare_regularly;
 pub use relay::{Outgoing, Relay};
-pub use resume::{Place, Plan, room_in_queue};
+pub use resume::{CarriedOut, Place, Plan, room_in_queue};
 pub use sequencer::{Decide, Decided, Log, Posted, Proposal, Receipt};
 pub(crate) use sequencer::{repair_regularly, settle_regularly};
 pub use state::State;

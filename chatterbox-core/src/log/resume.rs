@@ -7,14 +7,16 @@
 //! A hold begins and ends under the conversation's lock, so nothing falls between the log and the live entries. What a
 //! connection has heard live already it does not hear again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::Deliveries;
 use super::journal::{Mark, Since};
+use super::subscribe::WATCHED_AT_LOGIN_MAX;
 use super::watched::{Holding, Watched};
-use crate::domain::entry::Seq;
+use crate::clock::Timestamp;
+use crate::domain::entry::{Entry, EntryKind, Seq};
 use crate::error::Error;
 use crate::hub::{Channel, Link};
 use crate::ids::{ConversationId, UserId};
@@ -27,8 +29,11 @@ const PAGE: u32 = 200;
 /// The next page is read when less than this is queued, and looked for so often.
 const QUEUED_MAX: usize = 256 << 10;
 const PACE: Duration = Duration::from_millis(10);
-/// How often a hold that overflows is begun anew.
-const ROUNDS: u32 = 4;
+/// How often a hold that overflows is begun anew, and a membership read anew that too much has happened since.
+const ROUNDS: u32 = 6;
+/// The pause before a connection is let hear what it could not be let hear before, at first and at most.
+const DEAF_PAUSE: Duration = Duration::from_millis(200);
+const DEAF_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// Where a member stands in a conversation, as far as a resume has to know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub struct Place {
     pub conversation: ConversationId,
     /// The end of its log.
     pub head: Seq,
+    /// When that was written.
+    pub moved_at: Timestamp,
     /// The entry that made them a member.
     pub joined: Seq,
     /// They may see what is above this entry.
@@ -49,7 +56,7 @@ pub struct Place {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Plan {
     steps: Vec<Replay>,
-    /// Conversations of which too much is missing.
+    /// Conversations of which too much is missing, or that are not heard by this and miss something.
     pub gaps: Vec<ConversationId>,
 }
 
@@ -63,6 +70,14 @@ struct Replay {
     after: Seq,
     /// From here on it hears the conversation live already.
     live_from: Option<Seq>,
+    /// There are entries from before the membership: a change of history hides or shows them.
+    joined_later: bool,
+}
+
+impl Replay {
+    fn misses_something(&self) -> bool {
+        self.after < self.live_from.unwrap_or(self.head)
+    }
 }
 
 impl Plan {
@@ -74,10 +89,17 @@ impl Plan {
     ) -> Plan {
         let mut plan = Plan::default();
         let mut left = REPLAYED_IN_ALL_MAX;
+        let too_many = beyond_the_cap(places, live);
         for place in places {
             let cursor = cursors.get(&place.conversation).copied();
             let live_from = live.get(&place.conversation).copied();
             if cursor.is_none() && !place.unasked {
+                continue;
+            }
+            if too_many.contains(&place.conversation) {
+                if cursor.is_some_and(|cursor| place.start(cursor) != Some(place.head)) {
+                    plan.gaps.push(place.conversation);
+                }
                 continue;
             }
             // Without a cursor the client loads it by REST, behind the digest.
@@ -99,10 +121,27 @@ impl Plan {
                 head: place.head,
                 after,
                 live_from,
+                joined_later: place.joined.0 > 1,
             });
         }
         plan
     }
+}
+
+/// Conversations that a connection doesn't hear unless it opens them: as many are heard as at a login without cursors,
+/// the newest ones and those that it hears already.
+fn beyond_the_cap(places: &[Place], live: &HashMap<ConversationId, Seq>) -> HashSet<ConversationId> {
+    let mut unasked: Vec<&Place> = places.iter().filter(|place| place.unasked).collect();
+    if unasked.len() <= WATCHED_AT_LOGIN_MAX {
+        return HashSet::new();
+    }
+    unasked.sort_unstable_by_key(|place| {
+        let is_heard = live.contains_key(&place.conversation);
+        std::cmp::Reverse((is_heard, place.moved_at))
+    });
+    let beyond = unasked.split_off(WATCHED_AT_LOGIN_MAX).into_iter();
+    let unheard = beyond.filter(|place| !live.contains_key(&place.conversation));
+    unheard.map(|place| place.conversation).collect()
 }
 
 impl Place {
@@ -124,63 +163,195 @@ pub async fn room_in_queue(link: &Link) {
     }
 }
 
+/// What a plan came to.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CarriedOut {
+    /// For each conversation that the connection hears: from which entry on it has now had everything.
+    pub heard: Vec<(ConversationId, Seq)>,
+    /// Conversations that its client has to load anew, besides the gaps of the plan.
+    pub gaps: Vec<ConversationId>,
+    /// Those among them that the connection doesn't hear yet.
+    pub deaf: Vec<ConversationId>,
+}
+
+/// What became of one replay.
+enum Replayed {
+    /// The connection has everything, and hears the rest live.
+    Whole,
+    /// So it has, but what its user may see has changed with an entry in between.
+    OtherHistory,
+    /// It hears live what is above this entry; the rest could not be replayed.
+    Gap(Seq),
+    /// The user is no member any more, and has heard so.
+    Out,
+    /// The user is no member any more, which this connection was not told.
+    Gone,
+}
+
 impl Deliveries {
-    /// Carries out a plan made of rows that were read after `mark`. Returns from which entry on the connection has now
-    /// had everything, for each conversation that it hears, and where that failed.
-    pub async fn resume(
-        self: &Arc<Self>,
-        link: &Link,
-        user: UserId,
-        plan: &Plan,
-        mark: Mark,
-    ) -> (Vec<(ConversationId, Seq)>, Vec<ConversationId>) {
-        let (mut heard, mut failed) = (Vec::new(), Vec::new());
-        for step in &plan.steps {
+    /// Carries out a plan made of rows that were read after `mark`.
+    pub async fn resume(self: &Arc<Self>, link: &Link, user: UserId, plan: &Plan, mark: Mark) -> CarriedOut {
+        let mut done = CarriedOut::default();
+        self.begin_plan(plan, mark).await;
+        // Where nothing is missing nothing is waited for, so those are heard before the mark is old.
+        let (missing, complete): (Vec<&Replay>, Vec<&Replay>) =
+            plan.steps.iter().partition(|step| step.misses_something());
+        for step in complete.into_iter().chain(missing) {
             if link.is_closed() {
                 break;
             }
+            let id = step.conversation;
+            let had = step.after.min(step.live_from.unwrap_or(step.after));
             match self.replay_one(link, user, *step, mark).await {
-                Ok(true) => heard.push((
-                    step.conversation,
-                    step.after.min(step.live_from.unwrap_or(step.after)),
-                )),
-                // They are no member any more, and have heard so.
-                Ok(false) => {}
+                Ok(Replayed::Whole) => done.heard.push((id, had)),
+                Ok(Replayed::OtherHistory) => {
+                    done.heard.push((id, had));
+                    if step.joined_later {
+                        done.gaps.push(id);
+                    }
+                }
+                Ok(Replayed::Gap(from)) => {
+                    done.heard.push((id, from));
+                    done.gaps.push(id);
+                }
+                Ok(Replayed::Out) => {}
+                Ok(Replayed::Gone) => done.gaps.push(id),
                 Err(error) => {
-                    let id = step.conversation;
                     tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
                         "conversation {id} could not be replayed; its client is told to load it anew");
-                    failed.push(id);
+                    // Above what, is known to nobody here once somebody else has let it be heard.
+                    done.heard.push((id, Seq(u32::MAX)));
+                    done.gaps.push(id);
+                    done.deaf.push(id);
                 }
             }
         }
-        (heard, failed)
+        done
     }
 
-    /// One conversation. False if the user is no member any more.
+    /// Lets a connection hear what it should hear and doesn't, as soon as the store tells that it may. Calls `then` for
+    /// each, when its client is to load what was said meanwhile; also where the user is no member any more.
+    pub fn hear_later(
+        self: &Arc<Self>,
+        link: &Link,
+        user: UserId,
+        deaf: Vec<ConversationId>,
+        then: impl Fn(&Link, ConversationId) + Send + 'static,
+    ) {
+        let (deliveries, link) = (self.clone(), link.clone());
+        self.tasks.spawn_until_stopped(async move {
+            // Neither closed nor somebody else's by now.
+            let is_theirs = || deliveries.hub.is_subscribed(&link, &Channel::User(user));
+            let (mut deaf, mut pause) = (deaf, DEAF_PAUSE);
+            while !deaf.is_empty() {
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(DEAF_PAUSE_MAX);
+                let mut still = Vec::new();
+                for id in deaf {
+                    if !is_theirs() {
+                        return;
+                    }
+                    match deliveries.watch_now(&link, user, id).await {
+                        Ok(()) if is_theirs() => then(&link, id),
+                        Ok(()) => {
+                            deliveries.hub.unsubscribe(&link, &Channel::Conversation(id));
+                            deliveries.forget_unwatched(id);
+                            return;
+                        }
+                        Err(error) => {
+                            tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
+                                "conversation {id} is still not heard by a connection that came back");
+                            still.push(id);
+                        }
+                    }
+                }
+                deaf = still;
+            }
+        });
+    }
+
+    async fn watch_now(
+        self: &Arc<Self>,
+        link: &Link,
+        user: UserId,
+        conversation: ConversationId,
+    ) -> Result<(), Error> {
+        if let Some(mark) = self.mark_as_member(conversation, user).await? {
+            self.watch_as(link, user, conversation, mark).await?;
+        }
+        Ok(())
+    }
+
+    /// Has all conversations of a plan delivered, in one question to the store, however many they are.
+    async fn begin_plan(self: &Arc<Self>, plan: &Plan, mark: Mark) {
+        let heads: Vec<(ConversationId, Seq)> = plan
+            .steps
+            .iter()
+            .map(|step| (step.conversation, step.head))
+            .collect();
+        let begun = self.begin_all(&heads).await;
+        if let Err(error) = self.catch_up_with(&begun.fresh, mark).await {
+            tracing::warn!(
+                error = &error as &dyn std::error::Error,
+                "heads could not be compared for a connection that comes back; it is tried again"
+            );
+            self.ask_to_compare();
+        }
+    }
+
+    /// One conversation.
     async fn replay_one(
         self: &Arc<Self>,
         link: &Link,
         user: UserId,
         step: Replay,
         mark: Mark,
-    ) -> Result<bool, Error> {
-        let watched = self.begun(step.conversation, None).await?;
+    ) -> Result<Replayed, Error> {
+        let watched = self.begun(step.conversation, Some(step.head)).await?;
         let last = watched.lock().last.unwrap_or(Seq::ZERO);
-        if last < step.head {
+        let mut is_healed = true;
+        if last < step.head
             // The bus has lost something, or this node is slower than the one that the client comes from.
-            self.heal(&watched).await?;
+            && let Err(error) = self.heal(&watched).await
+        {
+            let id = step.conversation;
+            tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
+                "the end of conversation {id} could not be read; its client is told to load it anew");
+            is_healed = false;
         }
-        if step.live_from.is_some_and(|from| step.after >= from) {
-            return Ok(true);
+        if is_healed && step.live_from.is_some_and(|from| step.after >= from) {
+            return Ok(Replayed::Whole);
         }
-        self.catch_up(link, user, step.conversation, step.after, step.live_from, mark)
-            .await
+        let replayed = self
+            .catch_up(link, user, step.conversation, step.after, step.live_from, mark)
+            .await?;
+        Ok(match replayed {
+            Replayed::Whole | Replayed::OtherHistory if !is_healed => Replayed::Gap(step.after),
+            replayed => replayed,
+        })
+    }
+
+    /// Lets the connection of a new member hear what is above `behind`, which others have heard already.
+    pub(super) async fn catch_up_newcomer(
+        self: &Arc<Self>,
+        link: &Link,
+        user: UserId,
+        conversation: ConversationId,
+        behind: Seq,
+        mark: Mark,
+    ) -> Result<(), Error> {
+        match self
+            .catch_up(link, user, conversation, behind, None, mark)
+            .await?
+        {
+            Replayed::Whole | Replayed::OtherHistory | Replayed::Out | Replayed::Gone => Ok(()),
+            Replayed::Gap(_) => Err(Error::Unavailable(None)),
+        }
     }
 
     /// Replays what is above `after`, and lets the connection hear the rest live; what is above `live_from` it has had
-    /// or is about to. False if the user is no member any more.
-    pub(super) async fn catch_up(
+    /// or is about to. An error only if it hears nothing.
+    async fn catch_up(
         self: &Arc<Self>,
         link: &Link,
         user: UserId,
@@ -188,30 +359,42 @@ impl Deliveries {
         after: Seq,
         live_from: Option<Seq>,
         mark: Mark,
-    ) -> Result<bool, Error> {
+    ) -> Result<Replayed, Error> {
         let topic = Channel::Conversation(conversation);
-        let (mut after, mut live_from) = (after, live_from);
+        let was_live = live_from.is_some();
+        let (mut after, mut live_from, mut mark) = (after, live_from, mark);
+        let mut history = SameHistory::Yes;
         for _ in 0..ROUNDS {
             let watched = self.begun(conversation, None).await?;
-            let (until, last) = {
+            let held = {
                 let mut progress = watched.lock();
                 if progress.over {
                     continue;
                 }
-                match self.journal.is_out(mark, conversation, user) {
-                    Since::Yes => return Ok(false),
-                    Since::Unknown => return Err(Error::Unavailable(None)),
-                    Since::No => {}
+                match (self.journal.is_out(mark, conversation, user), progress.last) {
+                    (Since::Yes, _) if was_live => return Ok(Replayed::Out),
+                    (Since::Yes, _) => return Ok(Replayed::Gone),
+                    (Since::Unknown, _) => None,
+                    (Since::No, None) => continue,
+                    (Since::No, Some(last)) => {
+                        let until = live_from.unwrap_or(last);
+                        if after >= until {
+                            self.hub.subscribe(link, &topic);
+                            return Ok(history.whole());
+                        }
+                        self.hub.unsubscribe(link, &topic);
+                        progress.hold(link, user);
+                        Some((until, last))
+                    }
                 }
-                let Some(last) = progress.last else { continue };
-                let until = live_from.unwrap_or(last);
-                if after >= until {
-                    self.hub.subscribe(link, &topic);
-                    return Ok(true);
+            };
+            let Some((until, last)) = held else {
+                match self.mark_as_member(conversation, user).await? {
+                    Some(fresh) => mark = fresh,
+                    None if was_live => return Ok(Replayed::Out),
+                    None => return Ok(Replayed::Gone),
                 }
-                self.hub.unsubscribe(link, &topic);
-                progress.hold(link, user);
-                (until, last)
+                continue;
             };
             let hold = Hold {
                 watched: &watched,
@@ -225,23 +408,37 @@ impl Deliveries {
                         link.send(packet);
                     }
                     self.hub.subscribe(link, &topic);
-                    return replayed.map(|()| true);
+                    drop(progress);
+                    return Ok(match replayed {
+                        Ok(same) => history.and(same).whole(),
+                        Err(error) => could_not_replay(conversation, until, &error),
+                    });
                 }
                 Some((Holding::Ended, packets)) => {
                     for packet in packets {
                         link.send(packet);
                     }
-                    return replayed.map(|()| false);
+                    return Ok(Replayed::Out);
                 }
                 // Too much has come meanwhile: it is read as well.
-                Some((Holding::Overflown, _)) | None => (after, live_from) = (last, None),
+                Some((Holding::Overflown, _)) | None => {}
             }
             drop(progress);
             drop(hold);
-            replayed?;
+            match replayed {
+                Ok(same) => history = history.and(same),
+                Err(error) => {
+                    could_not_replay(conversation, until, &error);
+                    break;
+                }
+            }
+            (after, live_from) = (last, None);
         }
-        self.watch_as(link, user, conversation, mark).await?;
-        Err(Error::Unavailable(None))
+        match self.watch_as(link, user, conversation, mark).await? {
+            Some(from) => Ok(Replayed::Gap(from)),
+            None if was_live => Ok(Replayed::Out),
+            None => Ok(Replayed::Gone),
+        }
     }
 
     /// Sends the entries above `after` up to `until`.
@@ -251,14 +448,14 @@ impl Deliveries {
         conversation: ConversationId,
         after: Seq,
         until: Seq,
-    ) -> Result<(), Error> {
+    ) -> Result<SameHistory, Error> {
         let row = self
             .stores
             .conversations
             .get(conversation)
             .await?
             .ok_or(Error::NotFound("conversation"))?;
-        let mut sent = after;
+        let (mut sent, mut history) = (after, SameHistory::Yes);
         while sent < until && !link.is_closed() {
             room_in_queue(link).await;
             let limit = (until.0 - sent.0).min(PAGE);
@@ -268,13 +465,49 @@ impl Deliveries {
                 return Err(Error::Unavailable(None));
             };
             sent = last.seq;
+            if entries.iter().any(changes_history) {
+                history = SameHistory::No;
+            }
             let announcement = self.encoder.encode(&row, &entries).await?;
             for entry in announcement.entries {
                 link.send(entry.packet);
             }
         }
-        Ok(())
+        Ok(history)
     }
+}
+
+/// Whether what members may see is the same behind some entries as before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum SameHistory {
+    Yes,
+    No,
+}
+
+impl SameHistory {
+    fn and(self, other: SameHistory) -> SameHistory {
+        match self {
+            SameHistory::Yes => other,
+            SameHistory::No => SameHistory::No,
+        }
+    }
+
+    fn whole(self) -> Replayed {
+        match self {
+            SameHistory::Yes => Replayed::Whole,
+            SameHistory::No => Replayed::OtherHistory,
+        }
+    }
+}
+
+fn changes_history(entry: &Entry) -> bool {
+    matches!(&entry.kind, EntryKind::Settings(change) if change.history.is_some())
+}
+
+fn could_not_replay(conversation: ConversationId, until: Seq, error: &Error) -> Replayed {
+    tracing::warn!(conversation.id = %conversation, error = error as &dyn std::error::Error,
+        "conversation {conversation} could not be replayed; its client is told to load it anew");
+    Replayed::Gap(until)
 }
 
 /// A hold that ends with whoever waits for it.
@@ -292,7 +525,7 @@ impl Drop for Hold<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testkit::SeededIds;
+    use crate::testkit::{SeededIds, samples};
 
     /// S-109: what is replayed, and what is too much.
     #[test]
@@ -301,6 +534,7 @@ mod tests {
         let place = Place {
             conversation,
             head: Seq(5_000),
+            moved_at: samples::now(),
             joined: Seq::ZERO,
             sees_above: Seq::ZERO,
             unasked: true,
@@ -339,6 +573,7 @@ mod tests {
             .map(|_| Place {
                 conversation: ConversationId::new(&ids),
                 head: Seq(1_000),
+                moved_at: samples::now(),
                 joined: Seq::ZERO,
                 sees_above: Seq::ZERO,
                 unasked: true,
@@ -353,12 +588,56 @@ mod tests {
         assert_eq!(plan.steps.len(), 12, "they are heard live all the same");
     }
 
+    /// SPEC.md section 1, Who receives: a resume lets no more be heard than a login.
+    #[test]
+    fn s_109_a_resume_hears_the_two_thousand_newest_and_what_the_socket_hears_already() {
+        let ids = SeededIds::new(1);
+        let place = |age: usize, unasked: bool| Place {
+            conversation: ConversationId::new(&ids),
+            head: Seq(3),
+            moved_at: samples::in_secs(10_000 - age as u64),
+            joined: Seq::ZERO,
+            sees_above: Seq::ZERO,
+            unasked,
+        };
+        let mut places: Vec<Place> = (0..WATCHED_AT_LOGIN_MAX + 3)
+            .map(|age| place(age, true))
+            .collect();
+        places.push(place(9_000, false));
+        let of = |age: usize| places[age].conversation;
+        let (complete, missing, heard, room) = (of(2_000), of(2_001), of(2_002), of(2_003));
+        let cursors = HashMap::from([
+            (complete, Seq(3)),
+            (missing, Seq(2)),
+            (heard, Seq(2)),
+            (room, Seq(2)),
+            (of(0), Seq(3)),
+        ]);
+        let plan = Plan::new(&places, &cursors, &HashMap::from([(heard, Seq(3))]));
+        // The one that is heard already takes the place of the oldest one besides.
+        let unnamed = of(1_999);
+        let steps: HashSet<ConversationId> = plan.steps.iter().map(|step| step.conversation).collect();
+        assert_eq!(steps.len(), 2_001, "with the room");
+        for (conversation, is_heard) in [
+            (of(0), true),
+            (of(1_998), true),
+            (heard, true),
+            (room, true),
+            (unnamed, false),
+            (complete, false),
+        ] {
+            assert_eq!(steps.contains(&conversation), is_heard);
+        }
+        assert_eq!(plan.gaps, [missing], "who has everything of it has no gap");
+    }
+
     #[test]
     fn rooms_are_resumed_only_if_named() {
         let conversation = ConversationId::new(&SeededIds::new(1));
         let place = Place {
             conversation,
             head: Seq(3),
+            moved_at: samples::now(),
             joined: Seq::ZERO,
             sees_above: Seq::ZERO,
             unasked: false,

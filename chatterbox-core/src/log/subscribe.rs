@@ -30,7 +30,7 @@ use crate::ids::{ConversationId, UserId};
 use crate::ports::storage::Overview;
 
 /// Direct conversations and groups that a connection hears from its login on; of more, those with the newest entries.
-const WATCHED_AT_LOGIN_MAX: usize = 2_000;
+pub(super) const WATCHED_AT_LOGIN_MAX: usize = 2_000;
 /// How often rows are read again because too much happened meanwhile.
 const ATTEMPTS: u32 = 5;
 /// Users looked up in one question to the store.
@@ -45,6 +45,15 @@ pub struct Subscribed {
     pub directs: Vec<ConversationId>,
     /// The groups among them.
     pub groups: Vec<ConversationId>,
+}
+
+/// Conversations that are delivered on this node.
+#[derive(Default)]
+pub(super) struct AllBegun {
+    /// One for each that was asked for, in that order.
+    pub(super) all: Vec<Arc<Watched>>,
+    /// Those among them that were not delivered before.
+    pub(super) fresh: Vec<Arc<Watched>>,
 }
 
 /// What became of one subscription.
@@ -97,22 +106,41 @@ impl Deliveries {
         conversation: ConversationId,
         mark: Mark,
     ) -> Result<Option<Seq>, Error> {
-        loop {
+        let mut mark = mark;
+        for _ in 0..ATTEMPTS {
             let watched = self.begun(conversation, None).await?;
-            let progress = watched.lock();
-            if progress.over {
-                continue;
-            }
-            match self.journal.is_out(mark, conversation, user) {
-                Since::Yes => return Ok(None),
-                Since::Unknown => return Err(Error::Unavailable(None)),
-                Since::No => {}
-            }
-            if let Some(last) = progress.last {
-                self.hub.subscribe(link, &Channel::Conversation(conversation));
-                return Ok(Some(last));
+            match self.watch_one(&watched, link, user, Seq::ZERO, mark) {
+                Outcome::Heard(last) => return Ok(Some(last)),
+                Outcome::NotNow => return Ok(None),
+                // Its last watcher left in this moment.
+                Outcome::Over => {}
+                Outcome::TooMuch => match self.mark_as_member(conversation, user).await? {
+                    Some(fresh) => mark = fresh,
+                    None => return Ok(None),
+                },
             }
         }
+        Err(Error::Unavailable(None))
+    }
+
+    /// A fresh mark, if the user is a member as of it by what the log says: rows may lag behind the end of a membership
+    /// that stands in the journal no more.
+    pub(super) async fn mark_as_member(
+        &self,
+        conversation: ConversationId,
+        user: UserId,
+    ) -> Result<Option<Mark>, Error> {
+        let mark = self.journal.mark();
+        let State { standing, .. } = State::load(&self.stores, conversation).await?;
+        let is_member = match standing.conversation.kind {
+            Kind::Direct | Kind::Group => standing.members.contains_key(&user),
+            Kind::Room(_) => {
+                let conversations = &self.stores.conversations;
+                let members = conversations.members_among(conversation, &[user]).await?;
+                !members.is_empty() && !standing.bans.contains(&user)
+            }
+        };
+        Ok(is_member.then_some(mark))
     }
 
     /// Lets a connection that hears its user's channel hear all direct conversations and groups of the user (SPEC.md
@@ -140,32 +168,17 @@ impl Deliveries {
         overview: &[Overview],
         mark: Mark,
     ) -> Result<Option<Subscribed>, Error> {
-        let (mut fresh, mut heads) = (Vec::new(), Vec::new());
-        let mut found = Vec::new();
+        let (mut found, mut heads) = (Vec::new(), Vec::new());
         for one in delivered_unasked(overview) {
             let Some((head, joined)) = self.membership(one, user).await? else {
                 continue;
             };
-            // With a bus, it has to be listened to before the first entry is waited for.
-            let last = self.outgoing.is_none().then_some(head);
-            let (watched, is_fresh) = self.find_or_begin(one.conversation.id, last);
-            if is_fresh || watched.lock().last.is_none() {
-                fresh.push(watched.clone());
-                heads.push(head);
-            }
-            found.push((one, watched, joined));
+            heads.push((one.conversation.id, head));
+            found.push((one, joined));
         }
-        if let Some(outgoing) = &self.outgoing {
-            // All together: a login waits for one answer of the bus, not for one of each conversation.
-            outgoing
-                .listen_all(fresh.iter().map(|watched| watched.conversation))
-                .await;
-            for (watched, head) in fresh.iter().zip(heads) {
-                self.begin_behind(watched, head);
-            }
-        }
+        let begun = self.begin_all(&heads).await;
         let mut subscribed = Subscribed::default();
-        for (one, mut watched, joined) in found {
+        for ((one, joined), mut watched) in found.into_iter().zip(begun.all) {
             let id = one.conversation.id;
             let outcome = loop {
                 match self.watch_one(&watched, link, user, joined, mark) {
@@ -184,8 +197,34 @@ impl Deliveries {
                 Kind::Group | Kind::Room(_) => subscribed.groups.push(id),
             }
         }
-        self.catch_up_with(&fresh, mark).await?;
+        self.catch_up_with(&begun.fresh, mark).await?;
         Ok(Some(subscribed))
+    }
+
+    /// Has conversations delivered behind these entries, unless they are already. One answer of the bus is waited for,
+    /// however many they are. What was appended before is for [`catch_up_with`](Deliveries::catch_up_with).
+    pub(super) async fn begin_all(&self, heads: &[(ConversationId, Seq)]) -> AllBegun {
+        let mut begun = AllBegun::default();
+        let mut behind = Vec::new();
+        for (conversation, head) in heads {
+            // With a bus, it has to be listened to before the first entry is waited for.
+            let last = self.outgoing.is_none().then_some(*head);
+            let (watched, is_fresh) = self.find_or_begin(*conversation, last);
+            if is_fresh || watched.lock().last.is_none() {
+                begun.fresh.push(watched.clone());
+                behind.push(*head);
+            }
+            begun.all.push(watched);
+        }
+        if let Some(outgoing) = &self.outgoing {
+            outgoing
+                .listen_all(begun.fresh.iter().map(|watched| watched.conversation))
+                .await;
+        }
+        for (watched, head) in begun.fresh.iter().zip(behind) {
+            self.begin_behind(watched, head);
+        }
+        begun
     }
 
     fn watch_one(&self, watched: &Watched, link: &Link, user: UserId, joined: Seq, mark: Mark) -> Outcome {
@@ -211,7 +250,11 @@ impl Deliveries {
     }
 
     /// What was appended while nobody listened yet.
-    async fn catch_up_with(self: &Arc<Self>, fresh: &[Arc<Watched>], mark: Mark) -> Result<(), Error> {
+    pub(super) async fn catch_up_with(
+        self: &Arc<Self>,
+        fresh: &[Arc<Watched>],
+        mark: Mark,
+    ) -> Result<(), Error> {
         for some in fresh.chunks(HEADS_AT_ONCE) {
             let behind = if self.outgoing.is_some() {
                 self.behind(some).await?
@@ -255,16 +298,16 @@ impl Deliveries {
         };
         let users: Vec<UserId> = users.iter().filter(is_deaf).copied().collect();
         for some in users.chunks(USERS_AT_ONCE) {
-            let mark = self.journal.mark();
-            let conversations = &self.stores.conversations;
-            let members = conversations.members_among(conversation, some).await?;
             let watched = loop {
+                let mark = self.journal.mark();
+                let conversations = &self.stores.conversations;
+                let members = conversations.members_among(conversation, some).await?;
                 let watched = self.begun(conversation, Some(behind)).await?;
                 let links = members.iter().flat_map(|user| {
                     let links = self.links_of(*user).into_iter();
                     links.map(move |link| (*user, link))
                 });
-                // Its last watcher may leave in this moment.
+                // Its last watcher may leave in this moment, and much may have happened since the mark.
                 if links.fold(true, |fine, (user, link)| {
                     self.enter_one(&watched, &link, user, behind, mark) && fine
                 }) {
@@ -280,7 +323,7 @@ impl Deliveries {
         Ok(())
     }
 
-    /// False if the conversation has to be begun anew.
+    /// False if it has to be tried again from the beginning.
     fn enter_one(
         self: &Arc<Self>,
         watched: &Watched,
@@ -295,9 +338,13 @@ impl Deliveries {
         if progress.over {
             return false;
         }
-        let is_member = self.journal.is_out(mark, conversation, user) == Since::No;
-        if !is_member || self.hub.is_subscribed(link, &topic) {
+        if self.hub.is_subscribed(link, &topic) {
             return true;
+        }
+        match self.journal.is_out(mark, conversation, user) {
+            Since::No => {}
+            Since::Yes => return true,
+            Since::Unknown => return false,
         }
         match progress.last {
             Some(last) if last == behind => {
@@ -307,7 +354,9 @@ impl Deliveries {
             Some(last) if last > behind => {
                 let (deliveries, link) = (self.clone(), link.clone());
                 self.tasks.spawn_until_stopped(async move {
-                    let caught_up = deliveries.catch_up(&link, user, conversation, behind, None, mark).await;
+                    let caught_up = deliveries
+                        .catch_up_newcomer(&link, user, conversation, behind, mark)
+                        .await;
                     if let Err(error) = caught_up {
                         tracing::warn!(error = &error as &dyn std::error::Error,
                             "a new member's connection could not be caught up with conversation {conversation}");
@@ -327,20 +376,14 @@ impl Deliveries {
         }
         let deliveries = self.clone();
         self.tasks.spawn_until_stopped(async move {
-            let result = deliveries.resubscribe().await;
+            deliveries.resubscribe().await;
             deliveries.resubscribing.store(false, Ordering::Release);
-            if let Err(error) = result {
-                tracing::warn!(
-                    error = &error as &dyn std::error::Error,
-                    "subscriptions could not be checked; what is missing is found by the next resume"
-                );
-            }
         });
     }
 
     /// Subscribes all connections of this node to what they should hear and don't: calls to
-    /// [`enter`](super::Outgoing::enter) may have got lost with the bus.
-    pub(super) async fn resubscribe(self: &Arc<Self>) -> Result<(), Error> {
+    /// [`enter`](super::Outgoing::enter) may have got lost with the bus. Where that fails for one, the others have theirs.
+    async fn resubscribe(self: &Arc<Self>) {
         let mut users = Vec::new();
         self.hub.each_key(|key| {
             if let Channel::User(user) = key {
@@ -348,23 +391,33 @@ impl Deliveries {
             }
         });
         for user in users {
-            let overview = self
-                .stores
-                .conversations
-                .overview(user, CONVERSATIONS_LISTED_MAX)
-                .await?;
-            for one in delivered_unasked(&overview) {
-                let Some((head, joined)) = self.membership(one, user).await? else {
-                    continue;
-                };
-                let behind = Seq(joined.0.saturating_sub(1));
-                // What is too much to replay is found by the client's next resume.
-                let is_near = head.0 - behind.0 <= REPLAYED_MAX;
-                let behind = if is_near { behind } else { head };
-                self.enter(one.conversation.id, &[user], behind).await?;
+            let conversations = &self.stores.conversations;
+            match conversations.overview(user, CONVERSATIONS_LISTED_MAX).await {
+                Ok(overview) => {
+                    for one in delivered_unasked(&overview) {
+                        if let Err(error) = self.resubscribe_one(one, user).await {
+                            let id = one.conversation.id;
+                            tracing::warn!(conversation.id = %id, error = &error as &dyn std::error::Error,
+                                "whether user {user} hears conversation {id} could not be checked; what is missing is \
+                                 found by the next resume");
+                        }
+                    }
+                }
+                Err(error) => tracing::warn!(user.id = %user, error = &error as &dyn std::error::Error,
+                    "the subscriptions of user {user} could not be checked; what is missing is found by the next resume"),
             }
         }
-        Ok(())
+    }
+
+    async fn resubscribe_one(self: &Arc<Self>, one: &Overview, user: UserId) -> Result<(), Error> {
+        let Some((head, joined)) = self.membership(one, user).await? else {
+            return Ok(());
+        };
+        let behind = Seq(joined.0.saturating_sub(1));
+        // What is too much to replay is found by the client's next resume.
+        let is_near = head.0 - behind.0 <= REPLAYED_MAX;
+        let behind = if is_near { behind } else { head };
+        self.enter(one.conversation.id, &[user], behind).await
     }
 
     /// An entry that brings somebody in was announced behind the beginning of somebody else's watching.

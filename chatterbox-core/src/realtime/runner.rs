@@ -10,7 +10,7 @@ use crate::app::looking::OpenConversation;
 use crate::app::rooms::JoinRoom;
 use crate::app::{Actor, Call, Command, Principal, Turn, UseCase};
 use crate::domain::entry::Seq;
-use crate::engine::chat::{Identity, OpenedAck, Replied, Resume, ResumeAck, resumed};
+use crate::engine::chat::{Identity, OpenedAck, Replied, Resume, ResumeAck, resume_gaps, resumed};
 use crate::error::Error;
 use crate::hub::{Channel, Link};
 use crate::ids::{ConversationId, UserId};
@@ -34,7 +34,7 @@ pub(super) struct Hearing(Mutex<Heard>);
 #[derive(Debug, Default)]
 struct Heard {
     /// Everything above these entries was delivered to the connection, or is about to be.
-    from: Vec<(ConversationId, Seq)>,
+    from: HashMap<ConversationId, Seq>,
     /// The node's count of deliveries at the last heartbeat.
     beat: u64,
     /// What was subscribed to at the login, for those who are told of it.
@@ -58,18 +58,12 @@ impl Hearing {
 
     fn logged_in(&self, subscribed: Subscribed) {
         let mut heard = self.lock();
-        heard.from.clone_from(&subscribed.from);
+        heard.from = subscribed.from.iter().copied().collect();
         heard.circle = Some(Arc::new(subscribed));
     }
 
     fn note(&self, all: impl IntoIterator<Item = (ConversationId, Seq)>) {
-        let from = &mut self.lock().from;
-        for (conversation, seq) in all {
-            match from.iter_mut().find(|(other, _)| *other == conversation) {
-                Some(place) => place.1 = seq,
-                None => from.push((conversation, seq)),
-            }
-        }
+        self.lock().from.extend(all);
     }
 }
 
@@ -142,14 +136,20 @@ impl Runner {
             room_in_queue(&self.link).await;
             self.link.send(packet);
         }
-        let (heard, failed) = self
-            .realtime
-            .deliveries
-            .resume(&self.link, user, &plan, mark)
-            .await;
-        self.hearing.note(heard);
+        let deliveries = &self.realtime.deliveries;
+        let done = deliveries.resume(&self.link, user, &plan, mark).await;
+        self.hearing.note(done.heard);
         self.note_rooms(&places);
-        let gaps: Vec<ConversationId> = plan.gaps.into_iter().chain(failed).collect();
+        if !done.gaps.is_empty() {
+            // Behind what was replayed: a login with cursors has no ack that could tell it.
+            self.link.send(resume_gaps(&done.gaps));
+        }
+        if !done.deaf.is_empty() {
+            deliveries.hear_later(&self.link, user, done.deaf, |link, conversation| {
+                link.send(resume_gaps(&[conversation]));
+            });
+        }
+        let gaps: Vec<ConversationId> = plan.gaps.into_iter().chain(done.gaps).collect();
         Ok(ResumeAck {
             recovered: gaps.is_empty(),
             gaps,
@@ -158,7 +158,7 @@ impl Runner {
 
     /// From where on the connection hears those of the conversations that it hears.
     fn live(&self, places: &[Place]) -> HashMap<ConversationId, Seq> {
-        let from: HashMap<ConversationId, Seq> = self.hearing.lock().from.iter().copied().collect();
+        let from = &self.hearing.lock().from;
         let live = places.iter().filter_map(|place| {
             let id = place.conversation;
             let hub = &self.realtime.hub;
@@ -192,8 +192,11 @@ impl Runner {
         let cursors = HashMap::from([(id, after.unwrap_or(opened.head_seq))]);
         let plan = Plan::new(&[opened.place], &cursors, &live);
         let deliveries = &self.realtime.deliveries;
-        let (heard, failed) = deliveries.resume(&self.link, user, &plan, mark).await;
-        self.hearing.note(heard);
+        let done = deliveries.resume(&self.link, user, &plan, mark).await;
+        if !done.deaf.is_empty() {
+            return Err(Error::Unavailable(None));
+        }
+        self.hearing.note(done.heard);
         self.note_rooms(&[opened.place]);
         if !deliveries.look(&self.link, id) {
             return Err(Error::NotFound("conversation"));
@@ -201,7 +204,7 @@ impl Runner {
         Ok(OpenedAck {
             conversation_id: id,
             seq: opened.head_seq,
-            recovered: plan.gaps.is_empty() && failed.is_empty(),
+            recovered: plan.gaps.is_empty() && done.gaps.is_empty(),
         })
     }
 

@@ -22,5 +22,5 @@ pub use answers::OpenedAck;
 #[cfg(test)]
 pub(crate) use events::event_names;
 pub use events::{Action, Request};
-pub use resume::{Cursors, Resume, ResumeAck, resumed};
+pub use resume::{Cursors, Resume, ResumeAck, resume_gaps, resumed};
 pub use session::{Begun, Chat, ChatRules, Identity, Replied, Step, Steps};

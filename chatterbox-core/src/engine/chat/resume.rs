@@ -10,11 +10,12 @@ use super::encode;
 use crate::app::digest::{DeletedForMe, Digest, DigestItem};
 use crate::clock::Timestamp;
 use crate::domain::entry::Seq;
+use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
 use crate::engine::Packet;
 use crate::ids::ConversationId;
 
-/// The most conversations a client can name: all that a user can have.
-const CURSORS_MAX: usize = 5_000;
+/// The most conversations a client can name: as many as its digest lists. Frames are bounded besides.
+const CURSORS_MAX: usize = CONVERSATIONS_LISTED_MAX;
 /// Conversations in one `resumed` event.
 const DIGEST_PAGE: usize = 500;
 
@@ -100,6 +101,20 @@ pub fn resumed(digest: &Digest, gaps: &[ConversationId]) -> Vec<Packet> {
         encode::event("resumed", &resumed)
     };
     (0..pages).map(page).collect()
+}
+
+/// `resume-gaps`.
+#[derive(Serialize)]
+struct ResumeGaps<'a> {
+    recovered: bool,
+    gaps: &'a [ConversationId],
+}
+
+/// Conversations that turned out only while they were replayed to have to be loaded anew. Not another `resumed`: its
+/// digest would have to list everything again, for what a digest doesn't list is gone.
+pub fn resume_gaps(gaps: &[ConversationId]) -> Packet {
+    let recovered = false;
+    encode::event("resume-gaps", &ResumeGaps { recovered, gaps })
 }
 
 /// A page of them.

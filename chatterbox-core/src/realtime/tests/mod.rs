@@ -3,8 +3,10 @@
 mod comparison;
 mod fence;
 mod matrix;
+mod picky;
 mod presence;
 mod resume;
+mod setbacks;
 mod subscriptions;
 mod typing;
 mod world;

@@ -1,10 +1,9 @@
 //! S-109, S-083 with cursors, S-087, S-092: coming back, and finding out that something is missing.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Value, json};
 
 use super::world::{Cluster, settle};
+use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
 
 fn names(all: &[(String, Value)]) -> Vec<&str> {
     all.iter().map(|(name, _)| name.as_str()).collect()
@@ -297,14 +296,62 @@ async fn s_109_bad_cursors_are_refused_and_resumes_are_bounded() {
         let ack = phone.ask("resume", json!({"cursors": cursors})).await;
         assert_eq!(ack["error"]["code"], "VALIDATION", "{cursors}");
     }
-    let ids: BTreeSet<String> = (0..5_001).map(|number| format!("{number:024x}")).collect();
-    let many: serde_json::Map<String, Value> = ids.into_iter().map(|id| (id, json!(1))).collect();
-    let ack = phone.ask("resume", json!({"cursors": many})).await;
+    // As many as a digest lists, and no more.
+    let many = |count: usize| -> serde_json::Map<String, Value> {
+        (0..count)
+            .map(|number| (format!("{number:024x}"), json!(1)))
+            .collect()
+    };
+    let too_many = many(CONVERSATIONS_LISTED_MAX + 1);
+    let ack = phone.ask("resume", json!({"cursors": too_many})).await;
     assert_eq!(ack["error"]["code"], "VALIDATION");
+    let all = many(CONVERSATIONS_LISTED_MAX);
+    let ack = phone
+        .ask("auth", json!({"token": ann.token(), "cursors": all}))
+        .await;
+    assert_eq!(ack["ok"], true, "{ack}");
+    let mut phone = node.client(&ann).await;
     let mut codes = Vec::new();
     for _ in 0..6 {
         let ack = phone.ask("resume", json!({"cursors": {}})).await;
         codes.push(ack["error"]["code"].as_str().unwrap_or("ok").to_owned());
     }
     assert_eq!(codes, ["ok", "ok", "ok", "ok", "ok", "RATE_LIMITED"]);
+}
+
+/// What a member sees of the time before their join changes with the group's `history`; the events replayed don't bring
+/// it, nor take it away.
+#[tokio::test(start_paused = true)]
+async fn s_109_i4_a_change_of_history_while_away_is_a_gap_for_who_joined_later() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let [ann, bob, eve] = node.people(["ann", "bob", "eve"]).await;
+    let group = node.group(&ann, &[&bob]).await;
+    node.says(&ann, &group, "before eve").await;
+    let add = json!({"command": "addMembers", "conversationId": group, "userId": eve.id});
+    node.call(&ann, add).await;
+    for (history, cursor) in [("since-join", 2), ("all", 3)] {
+        let change = json!({"command": "updateConversation", "conversationId": group, "history": history});
+        node.call(&ann, change).await;
+        for (person, gaps) in [(&eve, 1), (&bob, 0)] {
+            let mut phone = node.client_with(person, json!({group.as_str(): cursor})).await;
+            let all = phone.all().await;
+            let told: Vec<&Value> = all
+                .iter()
+                .filter(|(name, _)| name == "resume-gaps")
+                .map(|(_, data)| &data["gaps"])
+                .collect();
+            assert_eq!(told, vec![&json!([group]); gaps], "{history}: {all:?}");
+            let mut desk = node.client(person).await;
+            let ack = desk
+                .ask("resume", json!({"cursors": {group.as_str(): cursor}}))
+                .await;
+            assert_eq!(ack["recovered"], gaps == 0, "{history}");
+            // Behind the change everything is as ever.
+            let ack = desk
+                .ask("resume", json!({"cursors": {group.as_str(): cursor + 1}}))
+                .await;
+            assert_eq!(ack["recovered"], true, "{history}");
+        }
+    }
 }

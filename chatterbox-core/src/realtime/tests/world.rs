@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::picky::PickyLog;
 use crate::app::accounts::{AuthLimits, Register};
 use crate::app::{Actor, Call, Command, Principal};
 use crate::auth::HashingParams;
@@ -61,8 +62,20 @@ pub(super) struct Client {
 
 impl Cluster {
     pub(super) fn new() -> Cluster {
+        Cluster::over(MemoryStores::new(100_000))
+    }
+
+    /// Whose log can be told to fail.
+    pub(super) fn picky() -> (Cluster, Arc<PickyLog>) {
+        let mut stores = MemoryStores::new(100_000);
+        let log = PickyLog::new(stores.log);
+        stores.log = log.clone();
+        (Cluster::over(stores), log)
+    }
+
+    fn over(stores: Stores) -> Cluster {
         Cluster {
-            stores: MemoryStores::new(100_000),
+            stores,
             clock: Arc::new(ManualClock::at(samples::now())),
             ids: Arc::new(SeededIds::new(1)),
             bus: MemoryBus::new(),
@@ -300,16 +313,26 @@ impl Client {
 
     /// Emits, and gives the ack.
     pub(super) async fn ask(&mut self, event: &str, data: Value) -> Value {
+        let id = self.asks(event, &data);
+        self.answer_to(id).await
+    }
+
+    /// Emits, and does not go on; the number of the ack.
+    pub(super) fn asks(&mut self, event: &str, data: &Value) -> u64 {
         let id = self.next_ack;
         self.next_ack += 1;
         self.write(&format!("2{id}{}", json!([event, data])));
+        id
+    }
+
+    pub(super) async fn answer_to(&mut self, id: u64) -> Value {
         for _ in 0..20 {
             self.turn().await;
             if let Some(at) = self.acks.iter().position(|(other, _)| *other == id) {
                 return self.acks.remove(at).unwrap().1;
             }
         }
-        panic!("no ack of {event}; heard {:?}", self.heard)
+        panic!("no ack {id}; heard {:?}", self.heard)
     }
 
     /// The next event, which has this name; others of other names before it are an error.
