@@ -27,7 +27,7 @@ struct Chat {
 }
 
 /// A connection that has logged in.
-async fn login(server: &ChatServer, token: &str) -> WebSocket<DuplexStream> {
+pub(super) async fn login(server: &ChatServer, token: &str) -> WebSocket<DuplexStream> {
     let mut socket = piped(server, "EIO=4&transport=websocket", 4096).await;
     assert!(socket.text().await.starts_with("0{"));
     socket.send(&format!(r#"40{{"token":"{token}"}}"#)).await;

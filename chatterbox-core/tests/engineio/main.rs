@@ -8,6 +8,7 @@
 
 mod application;
 mod cors;
+mod edges;
 mod goodbye;
 mod limits;
 mod load;

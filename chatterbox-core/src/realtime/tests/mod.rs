@@ -1,6 +1,7 @@
 //! The whole chat on connections without sockets, on one node or several, with a bus that can be made to fail.
 
 mod comparison;
+mod edges;
 mod fence;
 mod matrix;
 mod picky;
