@@ -38,6 +38,8 @@ pub struct ConversationJoined {
 enum Comes {
     Uninvited,
     Invited,
+    /// With a token that leads elsewhere, or nowhere any more.
+    Misled,
 }
 
 impl UseCase for JoinConversation {
@@ -58,7 +60,7 @@ impl UseCase for JoinConversation {
                 None => Comes::Uninvited,
                 Some(token) => match invites::find(app, token).await? {
                     Some(invite) if invite.conversation == id => Comes::Invited,
-                    Some(_) | None => return Err(Error::NotFound("conversation")),
+                    Some(_) | None => Comes::Misled,
                 },
             };
             let members_max = app.quotas.group_members_max;
@@ -82,9 +84,12 @@ fn decide(standing: &Standing, user: UserId, comes: Comes, members_max: u64) -> 
         return Ok(Decided::new());
     }
     let conversation = &standing.conversation;
-    let is_open = conversation.kind == Kind::Group
-        && (comes == Comes::Invited || conversation.visibility == Visibility::Public);
-    if !is_open {
+    let is_open = match comes {
+        Comes::Uninvited => conversation.visibility == Visibility::Public,
+        Comes::Invited => true,
+        Comes::Misled => false,
+    };
+    if conversation.kind != Kind::Group || !is_open {
         return Err(Error::NotFound("conversation"));
     }
     if standing.bans.contains(&user) {

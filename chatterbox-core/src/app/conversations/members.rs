@@ -100,8 +100,6 @@ impl UseCase for AddMembers {
         for one in &named {
             if known.iter().all(|user| user.id != *one) {
                 fates.insert(*one, Fate::Unknown);
-            } else if blocked.contains(one) {
-                fates.insert(*one, Fate::Blocked);
             }
         }
         let wanted: Vec<UserId> = named
@@ -116,7 +114,7 @@ impl UseCase for AddMembers {
         let tell = decided.clone();
         let ids = wanted.iter().map(|_| EntryId::new(&*app.ids)).collect::<Vec<_>>();
         let proposal = Proposal::several(ids, user, move |state| {
-            let found = decide(&state.standing, manager, &wanted, members_max)?;
+            let found = decide(&state.standing, manager, &wanted, &blocked, members_max)?;
             let joins = found
                 .iter()
                 .filter(|(_, fate)| *fate == Fate::Added)
@@ -187,12 +185,16 @@ fn decide(
     standing: &Standing,
     by: Manager,
     wanted: &[UserId],
+    blocked: &[UserId],
     members_max: u64,
 ) -> Result<Vec<(UserId, Fate)>, Error> {
     by.check(standing, Right::Add)?;
     let fate = |user: &UserId| {
+        // Who is one stays one, whoever blocks whom (S-067).
         if standing.members.contains_key(user) {
             Fate::Already
+        } else if blocked.contains(user) {
+            Fate::Blocked
         } else if standing.bans.contains(user) {
             Fate::Banned
         } else {

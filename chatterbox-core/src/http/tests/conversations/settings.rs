@@ -190,6 +190,10 @@ async fn s_071_an_invite_opens_a_private_group_until_it_expires_or_is_taken_back
     world.clock.advance(Duration::from_mins(1));
     assert_eq!(look(&token).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(dan.joins(&id, &with(&token)).await.refusal(), (404, "NOT_FOUND"));
+    for token in [&token, "guess"] {
+        let again = cid.joins(&id, &with(token)).await;
+        assert_eq!(again.status, 200, "who is in it needs no invite: {again:?}");
+    }
     let token = invite(3600).await;
     assert_eq!(bob.delete(&path).await.refusal(), (403, "FORBIDDEN"));
     assert_eq!(ann.delete(&path).await.status, 204);
