@@ -9,7 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Error, Outcome, accounts, conversations, digest, looking, messages, people, presence, rooms, typing,
+    App, Error, Outcome, Toll, accounts, conversations, digest, looking, messages, people, presence, rooms,
+    typing,
 };
 pub use crate::auth::Principal;
 use crate::views;
@@ -57,6 +58,8 @@ pub struct Call {
     /// Set by the rate limit for a command that may be a retry of one already done: it is answered if it is, and
     /// refused with this otherwise (S-088: a retry is looked up before limits may refuse it).
     pub denied: Option<Error>,
+    /// What a command of [`Cost::Change`] pays once it knows that there is something to change.
+    pub toll: Toll,
 }
 
 impl Call {
@@ -68,6 +71,7 @@ impl Call {
             command: command.into(),
             turn: Turn::default(),
             denied: None,
+            toll: Toll::default(),
         }
     }
 
@@ -107,6 +111,9 @@ pub enum Cost {
     Room,
     /// An approach to other people: opening a conversation, adding, inviting, joining (THREATS.md G3).
     Contact,
+    /// A change of who is in a conversation as what, which all its members hear of (THREATS.md G5). The use case pays
+    /// it itself, see [`Toll`].
+    Change,
 }
 
 /// A command with a typed reply. The implementation decides; it never publishes, queues or spawns.
@@ -141,6 +148,8 @@ pub struct Caller {
     pub turn: Turn,
     /// See [`Call::denied`].
     pub denied: Option<Error>,
+    /// See [`Call::toll`].
+    pub toll: Toll,
 }
 
 /// A reply of another command than the one called.
@@ -219,8 +228,8 @@ macro_rules! commands {
             ///
             /// Each command has a box of its own size; as one future all would be as large as the largest.
             pub fn decide(self: Arc<App>, call: Call) -> Deciding {
-                let Call { actor, address, command, turn, denied } = call;
-                let caller = Caller { actor, address, turn, denied };
+                let Call { actor, address, command, turn, denied, toll } = call;
+                let caller = Caller { actor, address, turn, denied, toll };
                 match command {
                     $(Command::$name(command) => Box::pin(async move {
                         command.run(&self, caller).await.map(|outcome| outcome.map(Reply::from))

@@ -16,6 +16,7 @@ pub mod outcome;
 pub mod people;
 pub mod presence;
 pub mod rooms;
+pub mod toll;
 pub mod typing;
 
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 pub use call::{Actor, Call, Caller, Command, Cost, Principal, Reply, Turn, UseCase};
 pub use outcome::{Effect, EndReason, Outcome, ReadReceipt, Recipients, Signal, UserSignal};
+pub use toll::Toll;
 
 pub use crate::error::{Error, FieldError};
 

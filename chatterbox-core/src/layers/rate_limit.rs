@@ -1,5 +1,10 @@
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
 use super::{Around, Buckets, CallFuture, CallService};
-use crate::app::{Actor, Call, Cost};
+use crate::app::toll::Collect;
+use crate::app::{Actor, Call, Cost, Toll};
 use crate::error::Error;
 use crate::ports::rate_limit::{Decision, Quota, Take};
 
@@ -12,6 +17,8 @@ pub struct UserLimits {
     pub rooms: Option<Quota>,
     /// Approaches to other people: conversations opened, people added, invites (THREATS.md G3).
     pub contacts: Option<Quota>,
+    /// Changes of members and roles (THREATS.md G5).
+    pub changes: Option<Quota>,
 }
 
 /// Takes the price of a call from its user's bucket.
@@ -36,6 +43,7 @@ impl RateLimit {
             Cost::Message => ("msg", self.limits.messages),
             Cost::Room => ("room", self.limits.rooms),
             Cost::Contact => ("contact", self.limits.contacts),
+            Cost::Change => ("change", self.limits.changes),
         };
         quota.map(|quota| Take {
             key: format!("{bucket}:{}", principal.user),
@@ -52,11 +60,29 @@ impl RateLimit {
     }
 }
 
+/// What the caller of a change owes.
+struct Due {
+    limit: RateLimit,
+    price: Take,
+}
+
+#[async_trait]
+impl Collect for Due {
+    async fn collect(&self) -> Result<(), Error> {
+        self.limit.take(self.price.clone()).await
+    }
+}
+
 impl Around for RateLimit {
     fn around<S: CallService>(&self, inner: &mut S, mut call: Call) -> CallFuture {
         let Some(price) = self.price(&call) else {
             return inner.call(call);
         };
+        if call.command.cost() == Cost::Change {
+            let limit = self.clone();
+            call.toll = Toll::to(Arc::new(Due { limit, price }));
+            return inner.call(call);
+        }
         let limit = self.clone();
         let mut inner = inner.clone();
         Box::pin(async move {

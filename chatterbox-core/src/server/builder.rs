@@ -145,6 +145,7 @@ impl Builder {
             messages: settings.message_quota,
             rooms: settings.room_quota,
             contacts: settings.contact_quota,
+            changes: settings.change_quota,
         };
         let presences = Presences::start(
             ports.presence.clone(),

@@ -32,6 +32,8 @@ pub struct Settings {
     pub room_quota: Option<Quota>,
     /// Approaches of one user to others: conversations opened, people added, invites made. `None` without limit.
     pub contact_quota: Option<Quota>,
+    /// Changes of members and roles by one user (THREATS.md G5); `None` without limit.
+    pub change_quota: Option<Quota>,
     /// Requests to the API (S-141).
     pub api_limits: ApiLimits,
     /// Logins, registrations and refreshes (S-141).
@@ -76,6 +78,7 @@ impl Settings {
             }),
             room_quota: Some(Quota::per(10, Duration::from_mins(1))),
             contact_quota: Some(Quota::per(300, Duration::from_hours(1))),
+            change_quota: Some(Quota::per(100, Duration::from_mins(1))),
             api_limits: ApiLimits::default(),
             auth_limits: AuthLimits::default(),
             quotas: Quotas::default(),

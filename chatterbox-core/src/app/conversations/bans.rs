@@ -3,7 +3,7 @@ use smallvec::smallvec;
 
 use super::{Manager, fenced, managed, not_direct};
 use crate::app::access::{conversation_id, user_id};
-use crate::app::{App, Caller, Error, Outcome, UseCase};
+use crate::app::{App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::{Ban, Change};
 use crate::domain::conversation::Role;
 use crate::domain::entry::EntryKind;
@@ -36,6 +36,7 @@ pub struct Banned {
 impl UseCase for BanMember {
     type Reply = Banned;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<Banned>, Error> {
         let user = by.actor.user()?.user;
@@ -46,6 +47,7 @@ impl UseCase for BanMember {
         }
         let (conversation, manager) = managed(app, id, user).await?;
         not_direct(&conversation)?;
+        by.toll.pay().await?;
         let exists = app.stores.users.get(target).await?.is_some();
         let proposal = Proposal::several([EntryId::new(&*app.ids)], user, move |state| {
             decide_ban(&state.standing, manager, target, exists)
@@ -103,6 +105,7 @@ pub struct Unbanned {
 impl UseCase for UnbanMember {
     type Reply = Unbanned;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<Unbanned>, Error> {
         let user = by.actor.user()?.user;
@@ -110,6 +113,7 @@ impl UseCase for UnbanMember {
         let target = user_id(&self.user_id)?;
         let (conversation, manager) = managed(app, id, user).await?;
         not_direct(&conversation)?;
+        by.toll.pay().await?;
         let proposal = Proposal::several([EntryId::new(&*app.ids)], user, move |state| {
             manager.check(&state.standing, Right::Unban)?;
             if state.standing.bans.contains(&target) {

@@ -4,7 +4,7 @@ use smallvec::smallvec;
 use super::{Manager, fenced, group_only, managed};
 use crate::app::access::{conversation_id, user_id};
 use crate::app::rooms::LeaveRoom;
-use crate::app::{App, Caller, Error, Outcome, UseCase};
+use crate::app::{App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::{Leave, LeaveReason, RoleChange, SettingsChange};
 use crate::domain::conversation::{Kind, Role};
 use crate::domain::entry::EntryKind;
@@ -33,15 +33,15 @@ pub struct ConversationLeft {
 impl UseCase for LeaveConversation {
     type Reply = ConversationLeft;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<ConversationLeft>, Error> {
         let user = by.actor.user()?.user;
         let id = conversation_id(&self.conversation_id)?;
         let conversations = &app.stores.conversations;
         // Who was a member once knows that there is such a conversation.
-        if conversations.member(id, user).await?.is_none() {
-            return Err(Error::NotFound("conversation"));
-        }
+        let member = conversations.member(id, user).await?;
+        let member = member.ok_or(Error::NotFound("conversation"))?;
         let conversation = conversations
             .get(id)
             .await?
@@ -51,6 +51,9 @@ impl UseCase for LeaveConversation {
             let room_name = name.to_string();
             let outcome = LeaveRoom { room_name }.run(app, by).await?;
             return Ok(outcome.map(|_| left));
+        }
+        if member.is_in() {
+            by.toll.pay().await?;
         }
         let posted = leave(app, id, user).await?;
         Ok(fenced(left, id, &posted))
@@ -125,6 +128,7 @@ pub struct MemberRemoved {
 impl UseCase for RemoveMember {
     type Reply = MemberRemoved;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<MemberRemoved>, Error> {
         let user = by.actor.user()?.user;
@@ -143,6 +147,7 @@ impl UseCase for RemoveMember {
         let (conversation, manager) = managed(app, id, user).await?;
         group_only(&conversation)?;
         let was_member = app.stores.conversations.member(id, target).await?.is_some();
+        by.toll.pay().await?;
         let proposal = Proposal::several([EntryId::new(&*app.ids)], user, move |state| {
             decide_removal(&state.standing, manager, target, was_member)
         });

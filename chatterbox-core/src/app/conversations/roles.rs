@@ -4,7 +4,7 @@ use utoipa::ToSchema;
 
 use super::{Manager, group_only, managed};
 use crate::app::access::{conversation_id, user_id};
-use crate::app::{App, Caller, Error, Outcome, UseCase};
+use crate::app::{App, Caller, Cost, Error, Outcome, UseCase};
 use crate::domain::change::RoleChange;
 use crate::domain::conversation::Role;
 use crate::domain::entry::EntryKind;
@@ -63,6 +63,7 @@ pub struct RoleSet {
 impl UseCase for SetRole {
     type Reply = RoleSet;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoleSet>, Error> {
         let user = by.actor.user()?.user;
@@ -70,6 +71,7 @@ impl UseCase for SetRole {
         let target = user_id(&self.user_id)?;
         let (conversation, manager) = managed(app, id, user).await?;
         group_only(&conversation)?;
+        by.toll.pay().await?;
         let role = Role::from(self.role);
         let ids = [EntryId::new(&*app.ids), EntryId::new(&*app.ids)];
         let proposal = Proposal::several(ids, user, move |state| {

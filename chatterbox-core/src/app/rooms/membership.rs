@@ -1,8 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::manage;
-use crate::app::{App, Caller, Effect, Error, Outcome, Signal, UseCase, UserSignal};
-use crate::domain::conversation::RoomName;
+use crate::app::{App, Caller, Cost, Effect, Error, Outcome, Signal, UseCase, UserSignal};
+use crate::domain::conversation::{Kind, RoomName};
 use crate::ids::ConversationId;
 use crate::ports::storage::JoinedRoom;
 use crate::views::RoomView;
@@ -26,6 +26,7 @@ pub struct RoomJoined {
 impl UseCase for JoinRoom {
     type Reply = RoomJoined;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomJoined>, Error> {
         let user = by.actor.user()?.user;
@@ -38,6 +39,7 @@ impl UseCase for JoinRoom {
         if state.conversation().archived {
             return Err(Error::Gone("the room is closed"));
         }
+        by.toll.pay().await?;
         let joined = app
             .stores
             .conversations
@@ -97,13 +99,21 @@ pub struct RoomLeft {
 impl UseCase for LeaveRoom {
     type Reply = RoomLeft;
     const SEVERAL_STEPS: bool = true;
+    const COST: Cost = Cost::Change;
 
     async fn run(self, app: &App, by: Caller) -> Result<Outcome<RoomLeft>, Error> {
         let user = by.actor.user()?.user;
-        let id = app.rooms.id_of(&self.room_name).await?;
+        let room = app.rooms.room(&self.room_name).await?;
+        let id = room.id;
+        // What the room is called now; the caller may know it by a former name.
+        let Kind::Room(name) = room.kind else {
+            return Err(Error::NotFound("room"));
+        };
+        if app.rooms.is_member(id, user).await? {
+            by.toll.pay().await?;
+        }
         let left = app.stores.conversations.leave_room(id, user).await?;
         app.rooms.forget_member(id, user);
-        let name = RoomName::look_up(&self.room_name).ok_or(Error::NotFound("room"))?;
         let mut effects = Vec::new();
         let members = left.members;
         if left.was_member {

@@ -43,6 +43,7 @@ pub(super) struct Options {
     pub(super) messages: Option<Quota>,
     pub(super) rooms: Option<Quota>,
     pub(super) contacts: Option<Quota>,
+    pub(super) changes: Option<Quota>,
     pub(super) quotas: Quotas,
     pub(super) origins: AllowedOrigins,
     pub(super) proxies: TrustedProxies,
@@ -60,6 +61,7 @@ impl Default for Options {
             messages: None,
             rooms: None,
             contacts: None,
+            changes: None,
             quotas: Quotas::default(),
             origins: AllowedOrigins::none(),
             proxies: TrustedProxies::default(),
@@ -139,6 +141,7 @@ impl World {
             messages: options.messages,
             rooms: options.rooms,
             contacts: options.contacts,
+            changes: options.changes,
         };
         let layers = Layers {
             auth_limit: AuthLimit::new(buckets.clone(), options.auth),

@@ -185,6 +185,30 @@ async fn s_085_all_devices_hear_that_a_room_was_left_and_then_nothing_of_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn s_100_who_leaves_a_room_by_a_former_name_is_told_of_by_the_current_one() {
+    let cluster = Cluster::new();
+    let node = cluster.node().await;
+    let [ann, bob] = node.people(["ann", "bob"]).await;
+    let made = node
+        .call(&ann, json!({"command": "createRoom", "name": "lounge"}))
+        .await;
+    let mut at_ann = node.client(&ann).await;
+    let mut at_bob = node.client(&bob).await;
+    for phone in [&mut at_ann, &mut at_bob] {
+        phone.ask("join-room", json!({"roomName": "lounge"})).await;
+    }
+    let renamed =
+        json!({"command": "updateConversation", "conversationId": made["conversationId"], "name": "parlour"});
+    node.call(&ann, renamed).await;
+    settle().await;
+    at_ann.all().await;
+    let left = at_bob.ask("leave-room", json!({"roomName": "lounge"})).await;
+    assert_eq!(left["roomName"], "parlour");
+    settle().await;
+    assert_eq!(at_ann.hears("user-left-room").await["roomName"], "parlour");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_membership_that_begins_while_its_announcement_is_lost_is_heard_by_the_next_one() {
     let cluster = Cluster::new();
     let (one, two) = (cluster.node().await, cluster.node().await);

@@ -94,6 +94,7 @@ impl Cluster {
         };
         settings.message_quota = None;
         settings.contact_quota = None;
+        settings.change_quota = None;
         settings.room_quota = None;
         settings.auth_limits = AuthLimits::off();
         settings.quotas.audience_large = 5;

@@ -1,8 +1,10 @@
 use serde_json::{Value, json};
 
 use super::town::{parsed, people, with_group_max};
-use crate::http::tests::world::World;
+use crate::app::{Call, Command};
+use crate::http::tests::world::{Options, World, text};
 use crate::ids::UserId;
+use crate::ports::rate_limit::Quota;
 
 #[tokio::test]
 async fn s_067_admins_add_members_and_each_has_a_result() {
@@ -45,6 +47,13 @@ async fn s_067_admins_add_members_and_each_has_a_result() {
         ann.post(&path, &json!({ "userId": unknown })).await.refusal(),
         (404, "NOT_FOUND")
     );
+    // Who is in it already stays, whoever blocks whom.
+    world.blocks(cid.id, ann.id).await;
+    world.blocks(ann.id, bob.id).await;
+    for whom in [&bob, &cid] {
+        let again = ann.adds(&id, whom).await;
+        assert_eq!(again.body, json!({ "results": [result(whom.id, true)] }));
+    }
 
     // Four are in it, one more fits, two don't, and then nobody is added.
     let hal = world.register("hal").await;
@@ -335,4 +344,80 @@ async fn s_072_a_direct_conversation_has_no_members_to_change() {
     );
     assert_eq!(cid.leaves(&id).await.refusal(), (404, "NOT_FOUND"));
     assert_eq!(ann.roles(&id).await, "ann:member bob:member");
+}
+
+/// THREATS.md G5: whichever door is used, and however many connections.
+#[tokio::test]
+async fn g5_changes_of_members_have_a_bucket_of_their_own_for_both_doors() {
+    let world = World::with(Options {
+        changes: Some(Quota {
+            capacity: 7,
+            refill_per_sec: 0.001,
+        }),
+        ..Options::default()
+    });
+    let [ann, bob, cid] = people(&world).await;
+    let id = ann.makes("team", &[&bob, &cid]).await;
+    let does = async |command: Value| {
+        let command: Command = serde_json::from_value(command).unwrap();
+        world
+            .stack
+            .run(Call::new(world.actor(ann.id), command))
+            .await
+            .map(drop)
+    };
+    let room = ann.post("/api/rooms", &json!({ "name": "lounge" })).await;
+    assert_eq!(room.status, 201);
+    // What changes nothing costs nothing: whoever reconnects joins all their rooms again.
+    for _ in 0..20 {
+        does(json!({ "command": "joinRoom", "roomName": "lounge" }))
+            .await
+            .unwrap();
+        does(json!({ "command": "leaveRoom", "roomName": "no-member" }))
+            .await
+            .unwrap_err();
+    }
+    let role =
+        |role: &str| json!({ "command": "setRole", "conversationId": id, "userId": bob.id, "role": role });
+    does(role("admin")).await.unwrap();
+    assert_eq!(ann.makes_of(&id, &bob, "member").await.status, 200);
+    let bans = format!("/api/conversations/{id}/bans/{}", cid.id);
+    assert_eq!(ann.put(&bans, &json!({})).await.status, 204);
+    assert_eq!(ann.delete(&bans).await.status, 204);
+    does(json!({ "command": "leaveRoom", "roomName": "lounge" }))
+        .await
+        .unwrap();
+    for _ in 0..20 {
+        does(json!({ "command": "leaveRoom", "roomName": "lounge" }))
+            .await
+            .unwrap();
+    }
+    does(json!({ "command": "joinRoom", "roomName": "lounge" }))
+        .await
+        .unwrap();
+    assert_eq!(ann.removes(&id, &bob).await.status, 204);
+
+    let before = ann.roles(&id).await;
+    let refused = ann.makes_of(&id, &bob, "admin").await;
+    assert_eq!(refused.refusal(), (429, "RATE_LIMITED"));
+    assert!(refused.header("retry-after").parse::<u64>().unwrap() > 0);
+    assert_eq!(ann.removes(&id, &bob).await.refusal(), (429, "RATE_LIMITED"));
+    assert_eq!(ann.put(&bans, &json!({})).await.refusal(), (429, "RATE_LIMITED"));
+    assert_eq!(ann.leaves(&id).await.refusal(), (429, "RATE_LIMITED"));
+    for command in [
+        role("admin"),
+        json!({ "command": "removeMember", "conversationId": id, "userId": bob.id }),
+        json!({ "command": "leaveRoom", "roomName": "lounge" }),
+    ] {
+        let refused = does(command.clone()).await.unwrap_err();
+        assert_eq!(refused.code(), "RATE_LIMITED", "{command}");
+    }
+    assert_eq!(ann.roles(&id).await, before);
+    assert_eq!(
+        cid.joins(text(&room.body, "conversationId").as_str(), &json!({}))
+            .await
+            .status,
+        200,
+        "everybody has their own"
+    );
 }
