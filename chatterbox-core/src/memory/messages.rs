@@ -162,6 +162,18 @@ impl MessageStore for MemoryMessages {
         Ok(u32::try_from(count).unwrap_or(u32::MAX).min(most))
     }
 
+    async fn deleted_across(
+        &self,
+        places: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, u32)>, StoreError> {
+        let rows = lock(&self.rows);
+        let count = |(conversation, after): &(ConversationId, Seq)| {
+            let count = rows.deleted.get(conversation)?.range(above(*after)).count();
+            (count > 0).then(|| (*conversation, u32::try_from(count).unwrap_or(u32::MAX)))
+        };
+        Ok(places.iter().filter_map(count).collect())
+    }
+
     async fn hide(&self, user: UserId, message: HiddenMessage, hidden_max: u64) -> Result<bool, StoreError> {
         let mut rows = lock(&self.rows);
         let hidden = rows.hidden.entry(user).or_default();

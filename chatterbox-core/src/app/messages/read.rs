@@ -1,3 +1,5 @@
+use std::collections::HashMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::IdList;
@@ -101,18 +103,21 @@ async fn unread(app: &App, member: &Member) -> Result<u32, Error> {
 
 /// Messages that the user has not read, over all conversations (S-056).
 pub(in crate::app) async fn unread_total(app: &App, user: UserId) -> Result<u32, Error> {
-    let mut total = 0_u32;
-    for (conversation, member, head) in rows(app, user).await? {
-        let above = head.ordinal.saturating_sub(member.read_ordinal);
-        if above > 0 {
-            let messages = &app.stores.messages;
-            let deleted = messages
-                .deleted_above(conversation.id, member.read_seq, above)
-                .await?;
-            total = total.saturating_add(member.unread(head.ordinal, deleted));
-        }
+    let mut rows = rows(app, user).await?;
+    rows.retain(|(_, member, head)| head.ordinal > member.read_ordinal);
+    if rows.is_empty() {
+        return Ok(0);
     }
-    Ok(total)
+    let places: Vec<(ConversationId, Seq)> = rows
+        .iter()
+        .map(|(conversation, member, _)| (conversation.id, member.read_seq))
+        .collect();
+    let deleted = app.stores.messages.deleted_across(&places).await?;
+    let deleted: HashMap<ConversationId, u32> = deleted.into_iter().collect();
+    let unread = rows.iter().map(|(conversation, member, head)| {
+        member.unread(head.ordinal, deleted.get(&conversation.id).copied().unwrap_or(0))
+    });
+    Ok(unread.fold(0, u32::saturating_add))
 }
 
 /// How far the caller says to have read.

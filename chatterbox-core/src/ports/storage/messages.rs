@@ -110,6 +110,13 @@ pub trait MessageStore: Send + Sync {
         most: u32,
     ) -> Result<u32, StoreError>;
 
+    /// Deleted messages above a number in each of these conversations (any number of them, each once); those without
+    /// any are left out. A store asks itself once for many (S-056).
+    async fn deleted_across(
+        &self,
+        above: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, u32)>, StoreError>;
+
     /// Hides a message from one user; the first time counts. `hidden_max` bounds a user's hidden messages of one
     /// conversation; over it nothing happens and the answer is false.
     async fn hide(&self, user: UserId, message: HiddenMessage, hidden_max: u64) -> Result<bool, StoreError>;

@@ -32,6 +32,7 @@ macro_rules! message_store_conformance {
                 a_deleted_message_is_redacted_with_its_edits,
                 random_changes_leave_what_the_log_says,
                 deleted_messages_are_counted_above_a_number,
+                deleted_messages_of_many_conversations_are_counted_at_once,
                 answers_are_listed_in_order,
                 a_message_is_hidden_once_and_for_one_user,
                 what_is_hidden_of_several_conversations_is_told_at_once,
@@ -340,6 +341,44 @@ where
             .unwrap(),
         0
     );
+}
+
+/// S-056: as many as one may be in, each above its own number.
+pub async fn deleted_messages_of_many_conversations_are_counted_at_once<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target = Stores>,
+{
+    let chat = Chat::new(make).await;
+    let ann = chat.user();
+    let mut groups = Vec::new();
+    for deleted in 0..4 {
+        let here = chat.group(&[ann]).await;
+        for index in 0..5 {
+            let said = chat.say(here, ann, "hi").await;
+            if index < deleted {
+                chat.delete(&said).await;
+            }
+        }
+        chat.project(here).await;
+        groups.push(here);
+    }
+    let store = &chat.stores.messages;
+    // Messages and their deletions take turns in the numbers.
+    let mut asked = vec![
+        (groups[0], Seq::ZERO),
+        (groups[1], Seq::ZERO),
+        (groups[2], Seq(1)),
+        (groups[3], Seq(3)),
+    ];
+    asked.extend((0..1_200).map(|_| (ConversationId::new(&chat.ids), Seq::ZERO)));
+    let mut found = store.deleted_across(&asked).await.unwrap();
+    found.sort_unstable();
+    assert_eq!(found, [(groups[1], 1), (groups[2], 1), (groups[3], 1)]);
+    let all: Vec<_> = groups.iter().map(|group| (*group, Seq::ZERO)).collect();
+    let mut found = store.deleted_across(&all).await.unwrap();
+    found.sort_unstable();
+    assert_eq!(found, [(groups[1], 1), (groups[2], 2), (groups[3], 3)]);
+    assert_eq!(store.deleted_across(&[]).await.unwrap(), []);
 }
 
 /// S-129.

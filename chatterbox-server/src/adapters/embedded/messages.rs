@@ -269,6 +269,15 @@ fn hidden_among(
     Ok(hidden)
 }
 
+fn deleted_above(connection: &Connection, number: u32, after: Seq, most: u32) -> rusqlite::Result<u32> {
+    connection
+        .prepare_cached("SELECT count(*) FROM (SELECT 1 FROM deleted WHERE key > ?1 AND key <= ?2 LIMIT ?3)")?
+        .query_row(
+            params![log::key(number, after), log::key(number, Seq(u32::MAX)), most],
+            |row| row.get(0),
+        )
+}
+
 fn hidden_since(
     connection: &Connection,
     user: UserId,
@@ -377,16 +386,30 @@ impl MessageStore for EmbeddedMessages {
         most: u32,
     ) -> Result<u32, StoreError> {
         self.read_of(conversation, move |connection, number| {
-            connection
-                .prepare_cached(
-                    "SELECT count(*) FROM (SELECT 1 FROM deleted WHERE key > ?1 AND key <= ?2 LIMIT ?3)",
-                )?
-                .query_row(
-                    params![log::key(number, after), log::key(number, Seq(u32::MAX)), most],
-                    |row| row.get(0),
-                )
+            deleted_above(connection, number, after, most)
         })
         .await
+    }
+
+    async fn deleted_across(
+        &self,
+        above: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, u32)>, StoreError> {
+        let above = above.to_vec();
+        let read = move |connection: &Connection| {
+            let mut found = Vec::new();
+            for (conversation, after) in above {
+                if let Some(number) = log::number_of(connection, conversation)? {
+                    let count = deleted_above(connection, number, after, u32::MAX)?;
+                    found.extend((count > 0).then_some((conversation, count)));
+                }
+            }
+            Ok(found)
+        };
+        self.0
+            .readers
+            .read(move |connection| read(connection).map_err(store_error))
+            .await
     }
 
     async fn hide(&self, user: UserId, message: HiddenMessage, hidden_max: u64) -> Result<bool, StoreError> {

@@ -7,21 +7,14 @@ use chatterbox_core::domain::conversation::Member;
 use chatterbox_core::domain::entry::Seq;
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::{Glance, Overview, StoreError};
+use mongodb::bson::doc;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Document, doc};
-use serde::Deserialize;
 
 use super::MongoConversations;
 use super::rows::ConversationRow;
-use crate::adapters::mongo::ids::{self, Id as _, long};
+use crate::adapters::mongo::ids::{self, Id as _};
 use crate::adapters::mongo::log::{heads_of, last_shown_of};
-
-#[derive(Deserialize)]
-struct CountRow {
-    #[serde(rename = "_id")]
-    conversation: ObjectId,
-    count: i64,
-}
+use crate::adapters::mongo::messages::deleted_above;
 
 impl MongoConversations {
     /// 3 round trips, one after the other: where the user is, what these conversations stand at, and then the rows and
@@ -79,7 +72,10 @@ impl MongoConversations {
             }
             members.entry(member.conversation).or_default().push(member);
         }
-        let mut deleted = self.deleted_above(&conversations, &read).await?;
+        let above = |id: &ConversationId| (*id, read.get(id).copied().unwrap_or(Seq::ZERO));
+        let above: Vec<_> = conversations.keys().map(above).collect();
+        let deleted = deleted_above(&self.shared, &above).await?;
+        let mut deleted: HashMap<ConversationId, u32> = deleted.into_iter().collect();
         let mut glances = Vec::with_capacity(ids.len());
         for id in ids {
             let row = conversations.get(id);
@@ -110,37 +106,5 @@ impl MongoConversations {
             .batch_size(ids::batch(ids.len()));
         let rows = self.shared.gate.all(find).await?;
         Ok(rows.into_iter().map(|row| (row.conversation_id(), row)).collect())
-    }
-
-    /// How many messages above these numbers, or above none, were deleted.
-    async fn deleted_above(
-        &self,
-        conversations: &HashMap<ConversationId, ConversationRow>,
-        read: &HashMap<ConversationId, Seq>,
-    ) -> Result<HashMap<ConversationId, u32>, StoreError> {
-        if conversations.is_empty() {
-            return Ok(HashMap::new());
-        }
-        let above: Vec<Document> = conversations
-            .keys()
-            .map(|id| {
-                let read = read.get(id).copied().unwrap_or(Seq::ZERO);
-                doc! { "conversation": id.oid(), "seq": { "$gt": long(read.0) }, "deleted": true }
-            })
-            .collect();
-        let pipeline = [
-            doc! { "$match": { "$or": above } },
-            doc! { "$group": { "_id": "$conversation", "count": { "$sum": 1_i64 } } },
-        ];
-        let rows: Vec<CountRow> = self
-            .shared
-            .gate
-            .aggregated(self.shared.states.aggregate(pipeline))
-            .await?;
-        let count = |row: CountRow| {
-            let count = u32::try_from(row.count).unwrap_or(u32::MAX);
-            (ConversationId::from_oid(row.conversation), count)
-        };
-        Ok(rows.into_iter().map(count).collect())
     }
 }

@@ -22,7 +22,7 @@ use super::{Shared, replies};
 
 pub(super) use follow::follow;
 pub(super) use hidden::HiddenRow;
-pub(super) use states::StateRow;
+pub(super) use states::{StateRow, deleted_above};
 
 pub(super) struct MongoMessages(Shared);
 
@@ -32,7 +32,7 @@ impl MongoMessages {
     }
 }
 
-// Each of these is one round trip; `hide` has three.
+// Each of these is one round trip, or one for so many of what is asked for; `hide` has three.
 #[async_trait]
 impl MessageStore for MongoMessages {
     async fn states(
@@ -83,6 +83,13 @@ impl MessageStore for MongoMessages {
         let count = self.0.states.count_documents(above).limit(u64::from(most));
         let count = self.0.gate.call(count.into_future()).await?;
         Ok(u32::try_from(count).unwrap_or(u32::MAX).min(most))
+    }
+
+    async fn deleted_across(
+        &self,
+        above: &[(ConversationId, Seq)],
+    ) -> Result<Vec<(ConversationId, u32)>, StoreError> {
+        states::deleted_above(&self.0, above).await
     }
 
     async fn hide(&self, user: UserId, message: HiddenMessage, hidden_max: u64) -> Result<bool, StoreError> {

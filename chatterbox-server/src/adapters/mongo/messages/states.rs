@@ -6,7 +6,7 @@ use chatterbox_core::domain::entry::Seq;
 use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::StoreError;
 use mongodb::bson::oid::ObjectId;
-use mongodb::bson::{Binary, DateTime, doc};
+use mongodb::bson::{Binary, DateTime, Document, doc};
 use serde::{Deserialize, Serialize};
 
 use crate::adapters::mongo::Shared;
@@ -14,6 +14,8 @@ use crate::adapters::mongo::ids::{self, Id as _, long, seq, stamp, time};
 
 /// Messages that one command asks for.
 const AT_ONCE: usize = 1_000;
+/// Conversations that one command counts in, each with a range of its own.
+const COUNTED_AT_ONCE: usize = 500;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -101,6 +103,36 @@ impl StateRow {
     pub(super) fn text(&self) -> Option<&str> {
         self.edited.as_ref().map(|edited| edited.content.as_str())
     }
+}
+
+#[derive(Deserialize)]
+struct CountRow {
+    #[serde(rename = "_id")]
+    conversation: ObjectId,
+    count: i64,
+}
+
+/// How many messages above these numbers were deleted, where there are any.
+pub(in super::super) async fn deleted_above(
+    shared: &Shared,
+    places: &[(ConversationId, Seq)],
+) -> Result<Vec<(ConversationId, u32)>, StoreError> {
+    let mut found = Vec::new();
+    for places in places.chunks(COUNTED_AT_ONCE) {
+        let above = places.iter().map(|(conversation, after)| {
+            doc! { "conversation": conversation.oid(), "seq": { "$gt": long(after.0) }, "deleted": true }
+        });
+        let pipeline = [
+            doc! { "$match": { "$or": above.collect::<Vec<Document>>() } },
+            doc! { "$group": { "_id": "$conversation", "count": { "$sum": 1_i64 } } },
+        ];
+        let rows: Vec<CountRow> = shared.gate.aggregated(shared.states.aggregate(pipeline)).await?;
+        found.extend(rows.into_iter().map(|row| {
+            let count = u32::try_from(row.count).unwrap_or(u32::MAX);
+            (ConversationId::from_oid(row.conversation), count)
+        }));
+    }
+    Ok(found)
 }
 
 /// The rows with these keys that are there.
