@@ -55,8 +55,11 @@ const TOLD_AT_ONCE: usize = 256;
 const LOOKED_UP_AT_ONCE: usize = 1_000;
 /// Conversations of a user whose members are told.
 const CIRCLE_MAX: usize = 5_000;
-/// People a user has direct conversations with, or blocks, as far as they are looked at.
-const PEOPLE_MAX: usize = 1_000;
+/// People one word to other nodes is for.
+const PARTNERS_AT_ONCE: usize = 1_000;
+/// People who don't hear of a user (S-135), as far as they can be told to other nodes. Of somebody with more of them
+/// nobody hears but in direct conversations, where each can be asked about.
+const ESTRANGED_MAX: usize = 10_000;
 
 /// The one task.
 struct Reporter {

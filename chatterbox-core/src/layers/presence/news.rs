@@ -6,19 +6,20 @@
 //! a block, or its end ────────────────────┴─▶ at once, the two of each other
 //! ```
 
-use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::{CIRCLE_MAX, PEOPLE_MAX, Reporter, TOLD_AT_ONCE};
+use super::{CIRCLE_MAX, ESTRANGED_MAX, PARTNERS_AT_ONCE, Reporter, TOLD_AT_ONCE};
 use crate::clock::Timestamp;
 use crate::domain::conversation::Kind;
+use crate::domain::limits::CONVERSATIONS_LISTED_MAX;
 use crate::engine::Packet;
 use crate::engine::chat::encode;
 use crate::error::Error;
-use crate::ids::UserId;
+use crate::ids::{ConversationId, UserId};
 use crate::log::Subscribed;
 
 /// What is to be told of a user.
@@ -95,6 +96,16 @@ fn activity(user_id: UserId, away: bool, at: Timestamp) -> Packet {
     encode::event("presence:away", &PresenceAway { user_id, away, at })
 }
 
+/// Who hears of somebody.
+struct Audience {
+    /// In direct conversations.
+    partners: Vec<UserId>,
+    /// Onlookers of these,
+    groups: Vec<ConversationId>,
+    /// but not these users.
+    except: Vec<UserId>,
+}
+
 impl Reporter {
     pub(super) async fn tell(&mut self) {
         let users: Vec<UserId> = self.news.keys().take(TOLD_AT_ONCE).copied().collect();
@@ -139,26 +150,59 @@ impl Reporter {
         if !is_hidden && !self.shows(user).await? {
             return Ok(());
         }
-        let stores = self.deliveries.stores();
-        let partners = stores.conversations.direct_partners(user, PEOPLE_MAX).await?;
-        // Who blocks and who is blocked don't hear of each other (S-135).
-        let mut except = stores.blocks.blockers(user, PEOPLE_MAX).await?;
-        let blocked = stores.blocks.list(user, None, PEOPLE_MAX).await?;
-        except.extend(blocked.into_iter().map(|block| block.user));
+        let Audience {
+            partners,
+            groups,
+            except,
+        } = self.audience(user, &circle).await?;
         for packet in packets {
-            self.deliveries
-                .tell_presence(user, &partners, &circle.groups, &except, &packet);
-            if let Some(outgoing) = outgoing {
-                outgoing.presence(
-                    user,
-                    partners.clone(),
-                    circle.groups.clone(),
-                    except.clone(),
-                    packet,
-                );
+            // Onlookers hear with the first partners, so that who is both hears it once.
+            let (first, rest) = partners.split_at(partners.len().min(PARTNERS_AT_ONCE));
+            let rest = rest.chunks(PARTNERS_AT_ONCE);
+            let rest = rest.map(|partners| (partners, &[][..], &[][..]));
+            for (partners, groups, except) in [(first, &groups[..], &except[..])].into_iter().chain(rest) {
+                self.deliveries
+                    .tell_presence(user, partners, groups, except, &packet);
+                if let Some(outgoing) = outgoing {
+                    let (partners, groups) = (partners.to_vec(), groups.to_vec());
+                    outgoing.presence(user, partners, groups, except.to_vec(), packet.clone());
+                }
             }
         }
         Ok(())
+    }
+
+    /// Who hears of the user: who blocks and who is blocked don't hear of each other (S-135), however many they are.
+    async fn audience(&self, user: UserId, circle: &Subscribed) -> Result<Audience, Error> {
+        let stores = self.deliveries.stores();
+        let conversations = &stores.conversations;
+        let mut partners = conversations
+            .direct_partners(user, CONVERSATIONS_LISTED_MAX)
+            .await?;
+        let mut except = stores.blocks.blockers(user, ESTRANGED_MAX + 1).await?;
+        let blocked = stores.blocks.list(user, None, ESTRANGED_MAX + 1).await?;
+        except.extend(blocked.into_iter().map(|block| block.user));
+        if except.len() <= ESTRANGED_MAX {
+            let estranged: HashSet<UserId> = except.iter().copied().collect();
+            partners.retain(|partner| !estranged.contains(partner));
+            let groups = circle.groups.clone();
+            return Ok(Audience {
+                partners,
+                groups,
+                except,
+            });
+        }
+        let mut told = Vec::new();
+        for partners in partners.chunks(PARTNERS_AT_ONCE) {
+            let mut estranged = stores.blocks.blockers_of(user, partners).await?;
+            estranged.extend(stores.blocks.blocked_by(user, partners).await?);
+            told.extend(partners.iter().filter(|partner| !estranged.contains(partner)));
+        }
+        Ok(Audience {
+            partners: told,
+            groups: Vec::new(),
+            except: Vec::new(),
+        })
     }
 
     /// The user lets others see whether they are online from now on, or no longer (S-134).

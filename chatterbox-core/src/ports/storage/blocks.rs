@@ -62,7 +62,7 @@ pub trait BlockStore: Send + Sync {
     /// Those among `others` (at most 1,000) who block `user`, each once, in any order.
     async fn blockers_of(&self, user: UserId, others: &[UserId]) -> Result<Vec<UserId>, StoreError>;
 
-    /// Those who block `user`, in any order, at most `limit` (to 1,000).
+    /// Those who block `user`, in any order, at most `limit` (to 10,001).
     async fn blockers(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError>;
 
     /// Those among `others` (at most 1,000) whom `user` blocks, each once, in any order.

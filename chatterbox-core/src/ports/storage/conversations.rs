@@ -234,7 +234,7 @@ pub trait ConversationStore: Send + Sync {
     /// queries however many they are (S-062).
     async fn glances(&self, user: UserId, ids: &[ConversationId]) -> Result<Vec<Glance>, StoreError>;
 
-    /// The others in the user's direct conversations (S-103), at most `limit` (to 5,000).
+    /// The others in the user's direct conversations (S-103), at most `limit` (to 50,000).
     async fn direct_partners(&self, user: UserId, limit: usize) -> Result<Vec<UserId>, StoreError>;
 
     /// Those of `others` (at most 100) who are current members of some conversation that the user is one of as well, in

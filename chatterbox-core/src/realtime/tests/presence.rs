@@ -5,6 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::world::Cluster;
+use crate::domain::conversation::NewDirect;
+use crate::ids::{ConversationId, UserId};
+use crate::testkit::samples;
 
 #[tokio::test(start_paused = true)]
 async fn s_103_s_104_partners_hear_of_coming_and_going_on_every_node() {
@@ -180,6 +183,72 @@ async fn s_135_who_blocks_somebody_is_not_told_of_them_in_a_common_group_either(
     cluster.wait_secs(15).await;
     for client in &mut onlookers {
         client.hears_nothing().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_135_of_somebody_whom_thousands_block_no_blocker_hears() {
+    for (blockers, group_hears) in [(1_500_u32, true), (10_500, false)] {
+        let cluster = Cluster::new();
+        let (one, two) = (cluster.node().await, cluster.node().await);
+        let [ann, bob, eve] = one.people(["ann", "bob", "eve"]).await;
+        let group = one.group(&ann, &[&bob, &eve]).await;
+        one.direct(&ann, &bob).await;
+        for number in 0..blockers {
+            let mut id = [0; 12];
+            id[..4].copy_from_slice(&number.to_be_bytes());
+            let blocks = &cluster.stores.blocks;
+            let stranger = UserId::from_bytes(id);
+            blocks.block(stranger, ann.id, samples::now(), 10).await.unwrap();
+        }
+        // The last one in every order.
+        cluster.blocks(&bob, &ann).await;
+        let mut blocker = [one.client(&bob).await, two.client(&bob).await];
+        let mut onlooker = two.client(&eve).await;
+        for client in blocker.iter_mut().chain([&mut onlooker]) {
+            let looks = json!({"conversationId": group});
+            client.ask("join-conversation", looks).await;
+        }
+        cluster.wait_secs(2).await;
+        for client in blocker.iter_mut().chain([&mut onlooker]) {
+            client.all().await;
+        }
+        let _phone = one.client(&ann).await;
+        cluster.wait_secs(2).await;
+        for client in &mut blocker {
+            client.hears_nothing().await;
+        }
+        assert_eq!(onlooker.all().await.len(), usize::from(group_hears), "{blockers}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn s_103_a_partner_hears_however_many_others_there_are() {
+    let cluster = Cluster::new();
+    let (one, two) = (cluster.node().await, cluster.node().await);
+    let [ann, bob] = one.people(["ann", "bob"]).await;
+    for number in 0..1_100_u32 {
+        let mut id = [0; 12];
+        id[..4].copy_from_slice(&number.to_be_bytes());
+        let direct = NewDirect {
+            id: ConversationId::from_bytes(id),
+            creator: ann.id,
+            peer: UserId::from_bytes(id),
+            created_at: samples::now(),
+        };
+        cluster.stores.conversations.open_direct(direct).await.unwrap();
+    }
+    one.direct(&ann, &bob).await;
+    let mut partner = [one.client(&bob).await, two.client(&bob).await];
+    cluster.wait_secs(2).await;
+    for client in &mut partner {
+        client.all().await;
+    }
+    let _phone = one.client(&ann).await;
+    cluster.wait_secs(2).await;
+    for client in &mut partner {
+        let heard = client.all().await;
+        assert_eq!(heard.len(), 1, "{heard:?}");
     }
 }
 
