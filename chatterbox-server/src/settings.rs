@@ -36,6 +36,8 @@ pub(crate) fn settings(config: &Config, secret: &Secret) -> Settings {
         .rate_limit_contacts
         .filter(|_| config.rate_limit_api.is_some())
         .map(quota);
+    // Requests and events count alike, so that a socket is no way around.
+    settings.change_quota = config.rate_limit_api.map(quota);
     settings.chat.messages_per_second = config.rate_limit_ws.map(per_second);
     settings.api_limits = ApiLimits::by(config.rate_limit_api.map(quota));
     settings.auth_limits = config
@@ -48,6 +50,7 @@ pub(crate) fn settings(config: &Config, secret: &Secret) -> Settings {
         group_members_max: config.group_members_max,
         edit_window: config.message_edit_window,
         blocks_max: config.blocks_per_user_max,
+        audience_large: config.audience_large,
         ..Quotas::default()
     };
     (settings.origins, settings.socket_origins) = origins(&config.cors_origins);
@@ -86,4 +89,32 @@ fn origins(list: &[String]) -> (AllowedOrigins, Cors) {
         credentials: false,
     };
     (AllowedOrigins::exactly(values), sockets)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::config::{Inputs, load};
+
+    fn of(values: &[(&str, &str)]) -> Settings {
+        let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let loaded = load(&Inputs {
+            environment: values.iter().map(owned).collect(),
+            ..Inputs::default()
+        });
+        settings(&loaded.config.unwrap(), &Secret::from("x".repeat(32)))
+    }
+
+    #[test]
+    fn limits_that_are_configured_reach_the_chat() {
+        let unset = of(&[]);
+        assert_eq!(unset.quotas, Quotas::default());
+        assert_eq!(unset.change_quota, Some(Quota::per(100, Duration::from_mins(1))));
+        let set = of(&[("AUDIENCE_LARGE", "7"), ("RATE_LIMIT_API", "30/min")]);
+        assert_eq!(set.quotas.audience_large, 7);
+        assert_eq!(set.change_quota, Some(Quota::per(30, Duration::from_mins(1))));
+        assert_eq!(of(&[("RATE_LIMIT_API", "0")]).change_quota, None);
+    }
 }

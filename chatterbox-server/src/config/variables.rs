@@ -203,7 +203,9 @@ variables! {
 
     "Limits" {
         /// REST requests: of an address without a login, and of a user. All users of one address together have ten
-        /// times as many. Of those of a user, one in ten may make a room.
+        /// times as many. Of those of a user, one in ten may make a room. Changes of members and roles (joining and
+        /// leaving rooms, removals, roles, bans) are counted once more, sockets and REST API together: a user may make
+        /// as many of them.
         rate_limit_api: Option<Rate> = "RATE_LIMIT_API", always("100/min"), RateOrOff;
 
         /// Messages of a user, over all sockets and the REST API together; twice as many in a burst.
@@ -243,6 +245,10 @@ variables! {
 
         /// Members of a group.
         group_members_max: u64 = "GROUP_MEMBERS_MAX", always("256"), Whole(1..=1_000);
+
+        /// Members of a conversation above which typing, joining and leaving its room, and how far people have read
+        /// are not told to all of them.
+        audience_large: u64 = "AUDIENCE_LARGE", always("200"), Whole(2..=1_000);
 
         /// For how long authors may edit a message. Deleting it is always allowed.
         message_edit_window: Duration = "MESSAGE_EDIT_WINDOW", always("1d"), Span(0..=30 * DAY);
