@@ -2,6 +2,7 @@
 //! (SPEC.md section 1, Pagination).
 
 use std::convert::Infallible;
+use std::future::Future;
 
 use axum::extract::FromRequestParts;
 use http::request::Parts;
@@ -39,13 +40,26 @@ impl Query {
         Some(value)
     }
 
-    /// `limit` and `cursor`, for lists that are asked for by nothing else.
-    pub(super) fn limit_and_cursor(&self) -> Result<(usize, Option<&str>), Error> {
+    /// `limit`, and where the page begins, for lists that are asked for by nothing else.
+    pub(super) fn limit_and_place(&self) -> Result<(usize, Place<'_>), Error> {
         let mut problems = Problems::default();
         let limit = self.limit(&mut problems);
-        let cursor = self.one("cursor", &mut problems);
+        let place = self.place(&mut problems);
         problems.check()?;
-        Ok((limit, cursor))
+        Ok((limit, place))
+    }
+
+    /// `cursor`, or instead of it `page`.
+    pub(super) fn place(&self, problems: &mut Problems) -> Place<'_> {
+        let page = self.page(problems);
+        let cursor = self.one("cursor", problems);
+        if page.is_some() && cursor.is_some() {
+            problems.add("page", Rule::Ambiguous);
+        }
+        Place {
+            cursor,
+            page: page.unwrap_or(1),
+        }
     }
 
     /// A word out of a few, or a moment.
@@ -96,6 +110,43 @@ impl Query {
     }
 }
 
+/// Where a page begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place<'a> {
+    /// The cursor of the page before.
+    pub(super) cursor: Option<&'a str>,
+    /// Which page from there, for older clients; from 1.
+    pub(super) page: usize,
+}
+
+/// What turning to a page has led to.
+pub(super) enum Turned<T, P> {
+    /// The page, and where the next one begins.
+    To(T, Option<P>),
+    /// There are fewer pages; this is the last.
+    Beyond(T),
+}
+
+/// Reads the page of this number from `at` on. Numbers are for older clients, and few: what lies before is read over.
+pub(super) async fn turn_to<T, P, F>(
+    page: usize,
+    mut at: Option<P>,
+    read: impl Fn(Option<P>) -> F,
+) -> Result<Turned<T, P>, Error>
+where
+    F: Future<Output = Result<(T, Option<P>), Error>>,
+{
+    for _ in 1..page {
+        let (found, next) = read(at).await?;
+        if next.is_none() {
+            return Ok(Turned::Beyond(found));
+        }
+        at = next;
+    }
+    let (found, next) = read(at).await?;
+    Ok(Turned::To(found, next))
+}
+
 impl FromRequestParts<RestState> for Query {
     type Rejection = Infallible;
 
@@ -113,6 +164,8 @@ pub(super) struct PageParams {
     limit: Option<usize>,
     /// `nextCursor` of the page before
     cursor: Option<String>,
+    /// For older clients, 1 to 20, instead of a cursor
+    page: Option<usize>,
 }
 
 /// A whole number from 1; too many digits count as very much.
@@ -150,6 +203,13 @@ impl<T> Page<T> {
             next_cursor,
             prev_cursor: None,
         }
+    }
+}
+
+impl Page<()> {
+    /// What is behind the last page.
+    pub(super) fn beyond(limit: usize) -> Page<()> {
+        Page::new(Vec::new(), limit, None)
     }
 }
 

@@ -6,15 +6,13 @@ use http::StatusCode;
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use crate::app::rooms::{ArchiveRoom, CreateRoom, GetRoom, ListRooms, RoomList};
+use crate::app::rooms::{ArchiveRoom, CreateRoom, GetRoom, ListRooms};
 use crate::domain::conversation::RoomName;
-use crate::domain::rule::Rule;
-use crate::error::Error;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Problems, Text};
 use crate::http::json::{Json, answer};
-use crate::http::page::{Page, PageParams, Query};
+use crate::http::page::{Page, PageParams, Query, Turned, turn_to};
 use crate::http::path::{self, Parts};
 use crate::http::schema::{RoomDescriptionText, RoomNameText};
 use crate::http::state::RestState;
@@ -28,7 +26,6 @@ const LIST: &str = "rooms";
     get, path = "/api/rooms", tag = "rooms",
     params(
         PageParams,
-        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
         (status = 200, description = "A page", body = Page<RoomView>),
@@ -42,49 +39,21 @@ pub(in crate::http) async fn list(
     user: User,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let mut problems = Problems::default();
-    let limit = query.limit(&mut problems);
-    let page = query.page(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
-    if page.is_some() && cursor.is_some() {
-        problems.add("page", Rule::Ambiguous);
-    }
-    problems.check()?;
-    let mut after = state.open(LIST, cursor)?;
-    // Page numbers are for older clients, and few: what lies before is read over.
-    for _ in 1..page.unwrap_or(1) {
-        let skipped = read(&state, user, after, limit).await?;
-        if !skipped.has_more {
-            let none = RoomList {
-                items: Vec::new(),
-                has_more: false,
-            };
-            return answer(StatusCode::OK, &to_page(&state, none, limit));
+    let (limit, place) = query.limit_and_place()?;
+    let state = &state;
+    let read = |after| async move {
+        let rooms = user.run(state, ListRooms { after, limit }).await?;
+        let last = rooms.items.last().filter(|_| rooms.has_more);
+        let next = last.and_then(|room| RoomName::look_up(&room.name));
+        Ok((rooms, next))
+    };
+    match turn_to(place.page, state.open(LIST, place.cursor)?, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(rooms, next) => {
+            let next = next.map(|name| state.seal(LIST, &name));
+            answer(StatusCode::OK, &Page::new(rooms.items, limit, next))
         }
-        after = last(&skipped);
     }
-    let rooms = read(&state, user, after, limit).await?;
-    answer(StatusCode::OK, &to_page(&state, rooms, limit))
-}
-
-async fn read(
-    state: &RestState,
-    user: User,
-    after: Option<RoomName>,
-    limit: usize,
-) -> Result<RoomList, Error> {
-    let list = ListRooms { after, limit };
-    user.run(state, list).await
-}
-
-fn last(rooms: &RoomList) -> Option<RoomName> {
-    rooms.items.last().and_then(|room| RoomName::look_up(&room.name))
-}
-
-fn to_page(state: &RestState, rooms: RoomList, limit: usize) -> Page<RoomView> {
-    let next = last(&rooms).filter(|_| rooms.has_more);
-    let next = next.map(|name| state.seal(LIST, &name));
-    Page::new(rooms.items, limit, next)
 }
 
 /// A new room.

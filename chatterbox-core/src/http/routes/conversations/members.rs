@@ -19,7 +19,7 @@ use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Field, Problems, Text};
 use crate::http::json::{Json, MaybeJson, answer};
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, Query, Turned, turn_to};
 use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, UserId};
@@ -32,6 +32,7 @@ use crate::views::{ConversationView, Participant, ParticipantView};
         ("id" = ConversationId, Path, description = "Which"),
         ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before, or `nextParticipantsCursor`"),
+        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
         (status = 200, description = "A page", body = Page<ParticipantView<'_>>),
@@ -49,18 +50,29 @@ pub(in crate::http) async fn list(
 ) -> Result<Response, ApiError> {
     let conversation_id = path::conversation(id)?;
     let list = list_of(id_of(&conversation_id)?);
-    let (limit, cursor) = query.limit_and_cursor()?;
-    let after = state.open(&list, cursor)?;
-    let members = ListMembers {
-        conversation_id,
-        after,
-        limit,
+    let (limit, place) = query.limit_and_place()?;
+    let state = &state;
+    let read = |after| {
+        let members = ListMembers {
+            conversation_id: conversation_id.clone(),
+            after,
+            limit,
+        };
+        async move {
+            let found = user.run(state, members).await?;
+            let last = found.items.last().filter(|_| found.has_more);
+            let next = last.map(|last| last.user.id);
+            Ok((found, next))
+        }
     };
-    let found = user.run(&state, members).await?;
-    let last = found.items.last().filter(|_| found.has_more);
-    let next = last.map(|last| state.seal(&list, &last.user.id));
-    let items = found.items.iter().map(Participant::view).collect();
-    answer(StatusCode::OK, &Page::new(items, limit, next))
+    match turn_to(place.page, state.open(&list, place.cursor)?, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(found, next) => {
+            let next = next.map(|user| state.seal(&list, &user));
+            let items = found.items.iter().map(Participant::view).collect();
+            answer(StatusCode::OK, &Page::new(items, limit, next))
+        }
+    }
 }
 
 /// The list of a conversation's members.

@@ -30,7 +30,6 @@ use crate::app::conversations::{
 use crate::app::messages::IdList;
 use crate::domain::conversation::{Conversation, History, Visibility};
 use crate::domain::limits::IDS_PER_CALL_MAX;
-use crate::domain::rule::Rule;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Field, Problems, Text};
@@ -51,7 +50,6 @@ use crate::views::{ConversationItem, ConversationView};
         ("type" = Option<String>, Query, description = "`direct`, `group` or `room`; all if missing"),
         ("hidden" = Option<bool>, Query, description = "Those that were hidden, instead of the others"),
         PageParams,
-        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
         (status = 200, description = "A page", body = Page<ConversationView<'_>>),
@@ -67,21 +65,17 @@ pub(in crate::http) async fn list(
 ) -> Result<Response, ApiError> {
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
-    let page = query.page(&mut problems);
     let hidden = query.flag("hidden", &mut problems);
-    let cursor = query.one("cursor", &mut problems);
+    let place = query.place(&mut problems);
     let kind: Option<ListedKind> = query.word("type", &mut problems);
-    if page.is_some() && cursor.is_some() {
-        problems.add("page", Rule::Ambiguous);
-    }
     problems.check()?;
     let list = format!("conversations {} {kind:?} {hidden}", user.id());
-    let after = state.open(&list, cursor)?;
+    let after = state.open(&list, place.cursor)?;
     let command = ListConversations {
         kind,
         hidden,
         after,
-        skip: (page.unwrap_or(1) - 1) * limit,
+        skip: (place.page - 1) * limit,
         limit,
     };
     let found = user.run(&state, command).await?;

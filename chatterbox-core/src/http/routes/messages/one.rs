@@ -6,10 +6,11 @@ use utoipa::ToSchema;
 
 use super::{answer_current, list_about};
 use crate::app::messages::{ReadThread, Thread};
+use crate::domain::entry::Seq;
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::json::answer;
-use crate::http::page::{PageParams, Query};
+use crate::http::page::{PageParams, Query, Turned, turn_to};
 use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, EntryId};
@@ -79,24 +80,34 @@ pub(in crate::http) async fn thread(
     query: Query,
 ) -> Result<Response, ApiError> {
     let (conversation_id, message_id) = path::message(parts)?;
-    let (limit, cursor) = query.limit_and_cursor()?;
+    let (limit, place) = query.limit_and_place()?;
     let list = list_about("thread", &conversation_id, &message_id);
-    let after = state.open(&list, cursor)?;
-    let read = ReadThread {
-        conversation_id,
-        message_id,
-        after: after.unwrap_or_default(),
-        limit,
+    let state = &state;
+    let read = |after: Option<Seq>| {
+        let read = ReadThread {
+            conversation_id: conversation_id.clone(),
+            message_id: message_id.clone(),
+            after: after.unwrap_or_default(),
+            limit,
+        };
+        async move {
+            let thread = user.run(state, read).await?;
+            let next = thread.answers.last().filter(|_| thread.answers.has_more_after);
+            Ok((thread, next))
+        }
     };
-    let Thread { message, answers } = user.run(&state, read).await?;
-    let next = answers.last().filter(|_| answers.has_more_after);
+    let (Thread { message, answers }, next, is_beyond) =
+        match turn_to(place.page, state.open(&list, place.cursor)?, read).await? {
+            Turned::To(thread, next) => (thread, next, false),
+            Turned::Beyond(thread) => (thread, None, true),
+        };
     let page = ThreadPage {
         message: message.view(),
-        items: answers.items().collect(),
-        limit: answers.limit,
+        items: answers.items().filter(|_| !is_beyond).collect(),
+        limit,
+        has_more: next.is_some(),
         next_cursor: next.map(|seq| state.seal(&list, &seq)),
         prev_cursor: None,
-        has_more: answers.has_more_after,
     };
     answer(StatusCode::OK, &page)
 }

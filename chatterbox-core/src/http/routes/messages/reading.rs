@@ -13,7 +13,7 @@ use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Field, Problems, Text};
 use crate::http::json::{MaybeJson, answer};
-use crate::http::page::{Page, PageParams, Query};
+use crate::http::page::{Page, PageParams, Query, Turned, turn_to};
 use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, EntryId};
@@ -99,16 +99,27 @@ pub(in crate::http) async fn readers(
     query: Query,
 ) -> Result<Response, ApiError> {
     let (conversation_id, message_id) = path::message(parts)?;
-    let (limit, cursor) = query.limit_and_cursor()?;
+    let (limit, place) = query.limit_and_place()?;
     let list = list_about("readers", &conversation_id, &message_id);
-    let after = state.open(&list, cursor)?;
-    let readers = ListReaders {
-        conversation_id,
-        message_id,
-        after,
-        limit,
+    let state = &state;
+    let read = |after| {
+        let readers = ListReaders {
+            conversation_id: conversation_id.clone(),
+            message_id: message_id.clone(),
+            after,
+            limit,
+        };
+        async move {
+            let found = user.run(state, readers).await?;
+            let next = found.next;
+            Ok((found, next))
+        }
     };
-    let found = user.run(&state, readers).await?;
-    let next = found.next.map(|user| state.seal(&list, &user));
-    answer(StatusCode::OK, &Page::new(found.items, found.limit, next))
+    match turn_to(place.page, state.open(&list, place.cursor)?, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(found, next) => {
+            let next = next.map(|user| state.seal(&list, &user));
+            answer(StatusCode::OK, &Page::new(found.items, limit, next))
+        }
+    }
 }

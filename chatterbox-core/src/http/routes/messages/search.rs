@@ -10,7 +10,7 @@ use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::{Problems, Word};
 use crate::http::json::answer;
-use crate::http::page::{Page, Query};
+use crate::http::page::{Page, Query, Turned, turn_to};
 use crate::http::state::RestState;
 use crate::ids::{ConversationId, EntryId, UserId};
 
@@ -26,6 +26,7 @@ use crate::ids::{ConversationId, EntryId, UserId};
         ("has" = Option<String>, Query, description = "`link`: only messages that link somewhere"),
         ("limit" = Option<usize>, Query, description = "Items of a page, 1 to 100 (50); more is clamped"),
         ("cursor" = Option<String>, Query, description = "`nextCursor` of the page before, for the same search"),
+        ("page" = Option<usize>, Query, description = "For older clients, 1 to 20, instead of a cursor"),
     ),
     responses(
         (status = 200, description = "A page", body = Page<Hit<'_>>),
@@ -46,8 +47,9 @@ pub(in crate::http) async fn search(
     if q.is_none() {
         problems.add("q", Rule::Required);
     }
-    let [within, from, before, has, cursor] =
-        ["in", "from", "before", "has", "cursor"].map(|name| query.one(name, &mut problems));
+    let place = query.place(&mut problems);
+    let [within, from, before, has] =
+        ["in", "from", "before", "has"].map(|name| query.one(name, &mut problems));
     if has.is_some_and(|has| has != "link") {
         problems.add("has", Rule::Format);
     }
@@ -55,24 +57,33 @@ pub(in crate::http) async fn search(
     // A cursor goes on with the search that it came from.
     let asked = (q, within, from, before, has);
     let list = format!("search {asked:?}");
-    let before = match state.open(&list, cursor)? {
+    let before = match state.open(&list, place.cursor)? {
         Some(reached) => Some(reached),
         None => before.map(moment).transpose()?,
     };
-    let search = SearchMessages {
-        q: q.unwrap_or_default().to_owned(),
-        within: within.map(str::to_owned),
-        from: from.map(str::to_owned),
-        before,
-        has_link: has.is_some(),
-        limit,
+    let state = &state;
+    let read = |before| {
+        let search = SearchMessages {
+            q: q.unwrap_or_default().to_owned(),
+            within: within.map(str::to_owned),
+            from: from.map(str::to_owned),
+            before,
+            has_link: has.is_some(),
+            limit,
+        };
+        async move {
+            let found = user.run(state, search).await?;
+            let next = found.next;
+            Ok((found, next))
+        }
     };
-    let found = user.run(&state, search).await?;
-    let next = found.next.map(|id| state.seal(&list, &id));
-    answer(
-        StatusCode::OK,
-        &Page::new(found.items().collect(), found.limit, next),
-    )
+    match turn_to(place.page, before, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(found, next) => {
+            let next = next.map(|id| state.seal(&list, &id));
+            answer(StatusCode::OK, &Page::new(found.items().collect(), limit, next))
+        }
+    }
 }
 
 /// The id of a message, or the lowest id of a moment: ids begin with their second.

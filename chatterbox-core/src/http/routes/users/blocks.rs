@@ -6,7 +6,7 @@ use crate::app::people::{BlockUser, BlockView, ListBlocks, UnblockUser};
 use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::json::answer;
-use crate::http::page::{Page, PageParams, Query};
+use crate::http::page::{Page, PageParams, Query, Turned, turn_to};
 use crate::http::path::{self, Parts};
 use crate::http::state::RestState;
 use crate::ids::UserId;
@@ -32,13 +32,21 @@ pub(in crate::http) async fn blocked(
     user: User,
     query: Query,
 ) -> Result<Response, ApiError> {
-    let (limit, cursor) = query.limit_and_cursor()?;
-    let after = state.open(LIST, cursor)?;
-    let list = ListBlocks { after, limit };
-    let blocks = user.run(&state, list).await?;
-    let last = blocks.items.last().filter(|_| blocks.has_more);
-    let next = last.map(|block| state.seal(LIST, &block.user.id));
-    answer(StatusCode::OK, &Page::new(blocks.items, limit, next))
+    let (limit, place) = query.limit_and_place()?;
+    let state = &state;
+    let read = |after| async move {
+        let blocks = user.run(state, ListBlocks { after, limit }).await?;
+        let last = blocks.items.last().filter(|_| blocks.has_more);
+        let next = last.map(|block| block.user.id);
+        Ok((blocks, next))
+    };
+    match turn_to(place.page, state.open(LIST, place.cursor)?, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(blocks, next) => {
+            let next = next.map(|user| state.seal(LIST, &user));
+            answer(StatusCode::OK, &Page::new(blocks.items, limit, next))
+        }
+    }
 }
 
 /// Block somebody (S-135): neither can write to the other in a direct conversation, add the other to a group, or see

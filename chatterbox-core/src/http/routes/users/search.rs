@@ -8,7 +8,7 @@ use crate::http::auth::User;
 use crate::http::error::{ApiError, ErrorBody};
 use crate::http::field::Problems;
 use crate::http::json::answer;
-use crate::http::page::{Page, PageParams, Query};
+use crate::http::page::{Page, PageParams, Query, Turned, turn_to};
 use crate::http::schema::UserQueryText;
 use crate::http::state::RestState;
 use crate::views::PublicUser;
@@ -35,7 +35,7 @@ pub(in crate::http) async fn search(
 ) -> Result<Response, ApiError> {
     let mut problems = Problems::default();
     let limit = query.limit(&mut problems);
-    let cursor = query.one("cursor", &mut problems);
+    let place = query.place(&mut problems);
     let q = query.one("q", &mut problems).unwrap_or_default();
     let list = match UserQuery::parse(q) {
         Ok(parsed) => format!("users {}", parsed.as_str()),
@@ -45,12 +45,23 @@ pub(in crate::http) async fn search(
         }
     };
     problems.check()?;
-    let search = SearchUsers {
-        q: q.to_owned(),
-        after: state.open(&list, cursor)?,
-        limit,
+    let state = &state;
+    let read = |after| {
+        let search = SearchUsers {
+            q: q.to_owned(),
+            after,
+            limit,
+        };
+        async move {
+            let found = user.run(state, search).await?;
+            Ok((found.items, found.next))
+        }
     };
-    let found = user.run(&state, search).await?;
-    let next = found.next.map(|next| state.seal(&list, &next));
-    answer(StatusCode::OK, &Page::new(found.items, limit, next))
+    match turn_to(place.page, state.open(&list, place.cursor)?, read).await? {
+        Turned::Beyond(_) => answer(StatusCode::OK, &Page::beyond(limit)),
+        Turned::To(items, next) => {
+            let next = next.map(|next| state.seal(&list, &next));
+            answer(StatusCode::OK, &Page::new(items, limit, next))
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::town::{Person, parsed, people};
 use crate::clock::Timestamp;
 use crate::domain::change::{Delete, Edit};
 use crate::domain::entry::{EntryKind, Seq};
-use crate::http::tests::world::World;
+use crate::http::tests::world::{World, text};
 use crate::ids::{ConversationId, EntryId};
 use crate::log::Proposal;
 use crate::ports::storage::HiddenMessage;
@@ -308,4 +308,70 @@ async fn s_109_all_deletions_for_oneself_are_listed_if_need_be_by_the_next_diges
     assert!(listed.len() < expected.len() + 100, "few of them twice");
     let listed: BTreeSet<EntryId> = listed.iter().map(|one| one.message_id).collect();
     assert_eq!(listed, expected);
+}
+
+/// SPEC.md section 1, Pagination: `page` is for older clients, in every list.
+#[tokio::test]
+async fn every_list_is_also_read_by_page_numbers() {
+    let world = World::new();
+    let [ann, bob, cid, dan] = people(&world).await;
+    let id = ann.makes("team", &[&bob, &cid, &dan]).await;
+    let path = format!("/api/conversations/{id}");
+    let mut messages: Vec<String> = Vec::new();
+    for answered in [None, None, Some(0), Some(0), Some(0)] {
+        let answered = answered.map(|index: usize| messages[index].clone());
+        let body = json!({ "content": "tea", "replyTo": answered });
+        let sent = ann.post(&format!("{path}/messages"), &body).await;
+        assert_eq!(sent.status, 201, "{sent:?}");
+        messages.push(text(&sent.body, "id"));
+    }
+    for reader in [&bob, &cid, &dan] {
+        assert_eq!(reader.post(&format!("{path}/read"), &json!({})).await.status, 200);
+    }
+    for name in ["parlour", "library"] {
+        let made = ann.post("/api/rooms", &json!({ "name": name })).await;
+        assert_eq!(made.status, 201, "{made:?}");
+    }
+    for whom in [&bob, &cid, &dan] {
+        world.blocks(ann.id, whom.id).await;
+    }
+    for list in [
+        "/api/conversations?".to_owned(),
+        format!("{path}/participants?"),
+        format!("{path}/messages?"),
+        format!("{path}/messages/{}/thread?", messages[0]),
+        format!("{path}/messages/{}/readers?", messages[0]),
+        "/api/rooms?".to_owned(),
+        "/api/rooms/parlour/messages?".to_owned(),
+        "/api/users?q=b&".to_owned(),
+        "/api/users/blocked?".to_owned(),
+        "/api/search/messages?q=tea&".to_owned(),
+    ] {
+        let page = async |query: &str| {
+            let page = ann.get(&format!("{list}limit=1&{query}")).await;
+            assert_eq!(page.status, 200, "{list}{query}: {page:?}");
+            page.body
+        };
+        let first = page("").await;
+        assert_eq!(page("page=1").await["items"], first["items"], "{list}");
+        if let Some(cursor) = first["nextCursor"].as_str() {
+            let second = page(&format!("cursor={cursor}")).await;
+            let numbered = page("page=2").await;
+            assert_eq!(numbered["items"], second["items"], "{list}");
+            assert_ne!(numbered["items"], first["items"], "{list}");
+            assert_eq!(numbered["hasMore"], second["hasMore"], "{list}");
+            let both = ann.get(&format!("{list}page=2&cursor={cursor}")).await;
+            assert_eq!(both.refusal(), (400, "VALIDATION"), "{list}");
+        }
+        let beyond = page("page=20").await;
+        assert_eq!(
+            (&beyond["items"], &beyond["hasMore"]),
+            (&json!([]), &json!(false)),
+            "{list}"
+        );
+        for number in ["0", "21", "x"] {
+            let refused = ann.get(&format!("{list}page={number}")).await;
+            assert_eq!(refused.refusal(), (400, "VALIDATION"), "{list} {number}");
+        }
+    }
 }
