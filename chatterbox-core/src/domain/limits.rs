@@ -34,7 +34,7 @@ pub const READ_IDS_MAX: usize = 500;
 pub const SEARCH_CHARS_MAX: usize = 256;
 /// Words looked for at once.
 pub const SEARCH_TERMS_MAX: usize = 8;
-/// Conversations searched at once; nobody is a member of more.
+/// Conversations searched by one question to the store; who is in more is answered by several.
 pub const CONVERSATIONS_SEARCHED_MAX: usize = 5_000;
 /// Different emoji on one message (S-132).
 pub const EMOJI_PER_MESSAGE_MAX: usize = 20;

@@ -7,7 +7,7 @@ use crate::app::access::{conversation_id, member_of};
 use crate::app::{App, Caller, Error, Outcome, UseCase};
 use crate::domain::conversation::Conversation;
 use crate::domain::entry::{Entry, Seq};
-use crate::domain::limits::{CONVERSATIONS_SEARCHED_MAX, PAGE_ITEMS};
+use crate::domain::limits::{CONVERSATIONS_LISTED_MAX, CONVERSATIONS_SEARCHED_MAX, PAGE_ITEMS};
 use crate::domain::query::{Terms, TermsError};
 use crate::ids::{ConversationId, EntryId, UserId};
 use crate::ports::storage::SearchQuery;
@@ -65,7 +65,7 @@ impl UseCase for SearchMessages {
         let limit = self.limit.clamp(*PAGE_ITEMS.start(), *PAGE_ITEMS.end());
         let places = self.places(app, user).await?;
         let mut query = SearchQuery {
-            within: places.iter().map(|(id, (above, _))| (*id, *above)).collect(),
+            within: Vec::new(),
             terms: terms.words().to_vec(),
             from,
             has_link: self.has_link,
@@ -73,13 +73,12 @@ impl UseCase for SearchMessages {
             // One more than asked tells.
             limit: limit + 1,
         };
-        query.within.sort_unstable();
+        let mut within: Vec<(ConversationId, Seq)> =
+            places.iter().map(|(id, (above, _))| (*id, *above)).collect();
+        within.sort_unstable();
         let mut entries: Vec<Entry> = Vec::new();
         for _ in 0..ROUNDS_MAX {
-            if query.within.is_empty() {
-                break;
-            }
-            let batch = app.stores.messages.search(query.clone()).await?;
+            let batch = search(app, &within, &mut query).await?;
             let is_last = batch.len() < query.limit;
             query.before = batch.last().map(|entry| entry.id).or(query.before);
             entries.extend(without_hidden(app, user, batch).await?);
@@ -126,7 +125,7 @@ impl SearchMessages {
         let all = app
             .stores
             .conversations
-            .overview(user, CONVERSATIONS_SEARCHED_MAX)
+            .overview(user, CONVERSATIONS_LISTED_MAX)
             .await?;
         let places = all.into_iter().map(|one| {
             let above = one.member.sees_above(&one.conversation);
@@ -134,6 +133,22 @@ impl SearchMessages {
         });
         Ok(places.collect())
     }
+}
+
+/// The newest that match in all of these conversations, as many as the query asks for.
+async fn search(
+    app: &App,
+    within: &[(ConversationId, Seq)],
+    query: &mut SearchQuery,
+) -> Result<Vec<Entry>, Error> {
+    let mut found = Vec::new();
+    for some in within.chunks(CONVERSATIONS_SEARCHED_MAX) {
+        query.within = some.to_vec();
+        found.extend(app.stores.messages.search(query.clone()).await?);
+    }
+    found.sort_unstable_by_key(|entry| std::cmp::Reverse(entry.id));
+    found.truncate(query.limit);
+    Ok(found)
 }
 
 /// The entries of each conversation, in order of seq.

@@ -2,6 +2,9 @@ use http::Method;
 use serde_json::{Value, json};
 
 use super::{Answer, Chat, contents};
+use crate::http::tests::world::Options;
+use crate::memory::MemoryStores;
+use crate::testkit::samples::new_group;
 
 impl Chat {
     async fn search(&self, who: &str, query: &str) -> Answer {
@@ -169,4 +172,36 @@ async fn s_133_bad_searches_are_refused() {
     }
     let nobody = chat.world.get("/api/search/messages?q=tea").send().await;
     assert_eq!(nobody.refusal(), (401, "UNAUTHENTICATED"));
+}
+
+#[tokio::test]
+async fn s_133_everything_is_searched_however_much_it_is() {
+    let options = Options {
+        stores: MemoryStores::new(100_000),
+        ..Options::default()
+    };
+    let chat = Chat::of(&["ann"], options).await;
+    let mut groups = Vec::new();
+    for _ in 0..5_002 {
+        let group = new_group(&*chat.world.ids, chat.person("ann"));
+        groups.push(group.id);
+        chat.world.stores.conversations.create_group(group).await.unwrap();
+    }
+    for (group, content) in [
+        (groups[0], "tea 1"),
+        (groups[5_001], "tea 2"),
+        (groups[1], "tea 3"),
+    ] {
+        let send = json!({ "command": "sendMessage", "conversationId": group, "content": content });
+        chat.does("ann", send).await.unwrap();
+    }
+    assert_eq!(chat.finds("ann", "q=tea").await, "tea 3, tea 2, tea 1");
+    let first = chat.search("ann", "q=tea&limit=2").await.body;
+    assert_eq!(contents(&first), ["tea 3", "tea 2"]);
+    let cursor = first["nextCursor"].as_str().unwrap();
+    let second = chat
+        .search("ann", &format!("q=tea&limit=2&cursor={cursor}"))
+        .await
+        .body;
+    assert_eq!(contents(&second), ["tea 1"]);
 }
