@@ -154,7 +154,7 @@ fn take_in(connection: &Connection, number: u32, step: &MessageStep) -> Result<(
                 mentions: edit.mentions.clone(),
                 at: step.at,
             };
-            search::edited(connection, number, (key, step.by), &edited.content).map_err(store_error)?;
+            search::outdate(connection, number, key).map_err(store_error)?;
             connection
                 .prepare_cached("INSERT INTO edits (key, edit) VALUES (?1, ?2) ON CONFLICT DO NOTHING")
                 .and_then(|mut insert| insert.execute([key, log::key(number, step.seq)]))
@@ -170,7 +170,10 @@ fn take_in(connection: &Connection, number: u32, step: &MessageStep) -> Result<(
             state.reactions.apply(step.by, reaction);
             write_state(connection, key, &state)
         }
-        MessageChange::Deleted => delete(connection, key, step.at),
+        MessageChange::Deleted => {
+            search::outdate(connection, number, key).map_err(store_error)?;
+            delete(connection, key, step.at)
+        }
     }
 }
 
@@ -191,7 +194,6 @@ fn delete(connection: &Connection, key: i64, at: Timestamp) -> Result<(), StoreE
     }
     let forget = || {
         forget_state(connection, key)?;
-        search::deleted(connection, key)?;
         connection
             .prepare_cached("INSERT INTO deleted (key) VALUES (?1)")?
             .execute([key])

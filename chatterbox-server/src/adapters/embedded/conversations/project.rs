@@ -95,6 +95,10 @@ pub(super) fn project(
     if projection.messages.iter().any(redacts) {
         writing.settle(id)?;
     }
+    if !projection.messages.is_empty() {
+        // Their words may be in the search index.
+        writing.journal.unfed().announce();
+    }
     let connection = &writing.connection;
     alone(connection, || apply(connection, id, projection))
         .map(|applied| applied.map(|()| Projected::Applied))

@@ -39,7 +39,7 @@ use unsettled::{Found, Which};
 pub(super) use heads::Heads;
 pub(super) use journal::Journal;
 pub(super) use rows::{
-    at_key, entry, entry_columns, give_number, head_of, json, key, number as number_of, shown,
+    at_key, entry, entry_columns, give_number, head_of, json, key, number as number_of, number_in, shown,
 };
 pub(super) use unsettled::Unsettled;
 

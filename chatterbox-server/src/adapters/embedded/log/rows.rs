@@ -36,6 +36,11 @@ pub(in super::super) fn key(number: u32, seq: Seq) -> i64 {
     i64::from(number) << 32 | i64::from(seq.0)
 }
 
+/// The number of the log in which the entry is that has this place.
+pub(in super::super) fn number_in(key: i64) -> u32 {
+    u32::try_from(key >> 32).unwrap_or(0)
+}
+
 /// An entry from the columns that begin at `from`.
 pub(in super::super) fn entry(
     conversation: ConversationId,

@@ -14,11 +14,11 @@ use chatterbox_core::ids::{ConversationId, UserId};
 use chatterbox_core::ports::storage::StoreError;
 use rusqlite::{Connection, params};
 
-use super::{insert, mark, tokens};
+use super::{insert, mark, newest, refresh};
 use crate::adapters::embedded::error::store_error;
+use crate::adapters::embedded::log;
 use crate::adapters::embedded::schema::{self, OpenError};
 use crate::adapters::embedded::writer::{Writer, Writing, alone};
-use crate::adapters::embedded::{log, messages};
 
 /// A message is found two seconds after its append at the latest, and others may be fed before it.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -29,6 +29,9 @@ const SHARE: u32 = 4;
 /// Entries and bytes of a slice: others who write wait for one, some 2 ms.
 const SLICE_ENTRIES: usize = 128;
 const SLICE_BYTES: usize = 64 << 10;
+
+/// Entries of a slice that one counts for whose words are taken out of the table.
+const REFRESHED_AS: usize = 16;
 
 /// Logs that the writer remembers; beyond them it looks at all.
 const LOGS_MAX: usize = 1 << 16;
@@ -61,6 +64,7 @@ impl Unfed {
         let news = News::default();
         // What an earlier process left behind.
         news.is_incomplete.store(true, Ordering::Relaxed);
+        news.has_some.store(true, Ordering::Relaxed);
         Unfed {
             logs: BTreeSet::new(),
             news: Arc::new(news),
@@ -89,6 +93,7 @@ impl Unfed {
     pub(in super::super) fn lose(&mut self) {
         self.logs.clear();
         self.news.is_incomplete.store(true, Ordering::Relaxed);
+        self.announce();
     }
 }
 
@@ -223,25 +228,36 @@ pub(super) fn feed(writing: &mut Writing) -> Result<Result<bool, StoreError>, St
     journal.settle_some(connection).map_err(store_error)?;
     let mut logs = std::mem::take(&mut journal.unfed().logs);
     let fed = alone(connection, || {
-        feed_logs(connection, &mut logs).map_err(store_error)
+        feed_slice(connection, &mut logs).map_err(store_error)
     })?;
     let unfed = journal.unfed();
-    if fed.is_err() {
-        unfed.lose();
-        return Ok(fed.map(|()| false));
-    }
+    let is_fresh = match fed {
+        Ok(is_fresh) => is_fresh,
+        Err(error) => {
+            unfed.lose();
+            return Ok(Err(error));
+        }
+    };
     unfed.logs = logs;
-    let is_all = unfed.logs.is_empty() && journal.is_empty();
+    let is_all = is_fresh && unfed.logs.is_empty() && journal.is_empty();
     journal.unfed().news.has_some.store(!is_all, Ordering::Relaxed);
     Ok(Ok(is_all))
 }
 
-/// Takes logs out that are in the table as a whole, until the slice is full.
-fn feed_logs(connection: &Connection, logs: &mut BTreeSet<ConversationId>) -> rusqlite::Result<()> {
+/// Refreshes what is stale, and takes logs out that are in the table as a whole, until the slice is full. Whether
+/// nothing is stale any more.
+fn feed_slice(connection: &Connection, logs: &mut BTreeSet<ConversationId>) -> rusqlite::Result<bool> {
     let mut left = Slice {
         entries: SLICE_ENTRIES,
         bytes: SLICE_BYTES,
     };
+    let mut is_fresh = false;
+    while !left.is_empty() && !is_fresh {
+        match refresh(connection)? {
+            Some(bytes) => left.take(REFRESHED_AS, bytes.saturating_mul(REFRESHED_AS)),
+            None => is_fresh = true,
+        }
+    }
     while !left.is_empty()
         && let Some(conversation) = logs.first().copied()
     {
@@ -249,7 +265,7 @@ fn feed_logs(connection: &Connection, logs: &mut BTreeSet<ConversationId>) -> ru
             logs.remove(&conversation);
         }
     }
-    Ok(())
+    Ok(is_fresh)
 }
 
 /// What still fits.
@@ -261,6 +277,11 @@ struct Slice {
 impl Slice {
     fn is_empty(&self) -> bool {
         self.entries == 0 || self.bytes == 0
+    }
+
+    fn take(&mut self, entries: usize, bytes: usize) {
+        self.entries = self.entries.saturating_sub(entries);
+        self.bytes = self.bytes.saturating_sub(bytes);
     }
 }
 
@@ -287,14 +308,12 @@ fn feed_log(
             break true;
         };
         upto = row.get(0)?;
-        left.entries -= 1;
-        left.bytes = left.bytes.saturating_sub(row.get_ref(2)?.as_bytes()?.len());
+        left.take(1, row.get_ref(2)?.as_bytes()?.len());
         let sender = UserId::from_bytes(row.get(1)?);
         match log::json(row, 2) {
             Ok(EntryKind::Message(body)) if body.redacted_at.is_none() => {
-                let edited = messages::state_at(connection, upto)?.and_then(|state| state.edited);
-                let content = edited.map_or(body.content, |edited| edited.content);
-                insert(connection, upto, &tokens(number, sender, &content))?;
+                let words = newest(connection, number, (upto, sender), body)?;
+                insert(connection, upto, &words)?;
             }
             Ok(_) => {}
             // Whoever reads it is told; the others are to be found all the same.

@@ -106,7 +106,8 @@ fn look_into(
         None => place.last.0,
     };
     let mut matching = connection.prepare_cached(
-        "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid > ?2 AND rowid <= ?3 ORDER BY rowid DESC",
+        "SELECT rowid FROM search WHERE search MATCH ?1 AND rowid > ?2 AND rowid <= ?3
+             AND NOT EXISTS (SELECT 1 FROM search_stale WHERE key = search.rowid) ORDER BY rowid DESC",
     )?;
     let mut rows = matching.query((
         expression(place.number, query, wanted),

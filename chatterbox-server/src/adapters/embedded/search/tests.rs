@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
-use chatterbox_core::domain::entry::Seq;
+use chatterbox_core::domain::change::Edit;
+use chatterbox_core::domain::entry::{EntryKind, Seq};
 use chatterbox_core::ids::{ConversationId, EntryId, UserId};
-use chatterbox_core::ports::storage::{Appended, NewEntry, SearchQuery, StoreError, Stores};
+use chatterbox_core::ports::storage::{
+    Appended, MessageChange, MessageStep, NewEntry, SearchQuery, StoreError, Stores,
+};
 use chatterbox_core::testkit::SeededIds;
-use chatterbox_core::testkit::samples::message;
+use chatterbox_core::testkit::samples::{message, now};
 use rusqlite::Connection;
 
 use super::feed;
 use crate::adapters::embedded::schema::MIGRATIONS;
-use crate::adapters::embedded::writer::SETTLE_AFTER;
-use crate::adapters::embedded::{EmbeddedStore, FILE_NAME};
+use crate::adapters::embedded::writer::{SETTLE_AFTER, Writing};
+use crate::adapters::embedded::{EmbeddedStore, FILE_NAME, messages};
 
 fn dir() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
@@ -171,4 +174,129 @@ async fn pages_miss_nothing_where_ids_are_out_of_order() {
     }
     expected.sort_unstable_by(|one, other| other.cmp(one));
     assert_eq!(all, expected);
+}
+
+/// S-131: in place and everywhere, the search index included.
+#[tokio::test]
+async fn s_131_no_word_of_a_deleted_message_is_left_in_the_file() {
+    const WORDS: [&str; 3] = ["mnemosyne4711", "kalliope0815", "terpsichore42"];
+    let dir = dir();
+    let path = dir.path().join(FILE_NAME);
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let store = open_unfed(&dir);
+    let stores = store.stores();
+    // Enough for some pages, and longer than one.
+    let first = message(&ids, ann, &format!("{} {}", WORDS[0], "stays ".repeat(2_000)));
+    let edit = |content: &str| Edit {
+        message: first.id,
+        message_seq: Seq(1),
+        sent_at: now(),
+        reply_to: None,
+        content: content.to_owned(),
+        mentions: Vec::new(),
+        redacted_at: None,
+    };
+    let about = |kind: EntryKind| NewEntry {
+        kind,
+        ..message(&ids, ann, "")
+    };
+    say(&stores, here, vec![first.clone()]).await;
+    for some in 0..20 {
+        let said = (0..100).map(|one| message(&ids, ann, &format!("some{some} one{one}")));
+        say(&stores, here, said.collect()).await;
+    }
+    feed_all(&store).await;
+    let mut seq = 2_001;
+    for word in &WORDS[1..] {
+        seq += 1;
+        let edit = edit(word);
+        say(&stores, here, vec![about(EntryKind::Edit(edit.clone()))]).await;
+        became(&store, here, (ann, first.id), (seq, MessageChange::Edited(edit))).await;
+        assert_eq!(found(&stores, here, WORDS[0]).await, [], "at once");
+        feed_all(&store).await;
+        assert_eq!(found(&stores, here, word).await, [first.id]);
+    }
+    assert_eq!(found(&stores, here, WORDS[1]).await, []);
+    let has = |word: &str| {
+        let connection = Connection::open(&path).unwrap();
+        let busy: bool = connection
+            .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))
+            .unwrap();
+        assert!(!busy);
+        let bytes = std::fs::read(&path).unwrap();
+        bytes.windows(word.len()).any(|at| at == word.as_bytes())
+    };
+    assert!(WORDS.iter().all(|word| has(word)));
+    became(&store, here, (ann, first.id), (seq + 1, MessageChange::Deleted)).await;
+    assert_eq!(found(&stores, here, WORDS[2]).await, [], "at once");
+    feed_all(&store).await;
+    assert_eq!(found(&stores, here, "stays").await, []);
+    assert_eq!(found(&stores, here, "some7").await.len(), 100);
+    store.close().await;
+    drop((stores, store));
+    for word in WORDS {
+        assert!(!has(word), "{word}");
+    }
+    let connection = Connection::open(&path).unwrap();
+    connection
+        .execute("INSERT INTO search (search) VALUES ('integrity-check')", [])
+        .unwrap();
+}
+
+/// What is stale is refreshed after a restart, and not before in the feeder's own time.
+#[tokio::test]
+async fn what_became_stale_before_a_restart_is_refreshed_after_it() {
+    let dir = dir();
+    let ids = SeededIds::new(1);
+    let (here, ann) = (ConversationId::new(&ids), UserId::new(&ids));
+    let store = open_unfed(&dir);
+    let stores = store.stores();
+    let said = message(&ids, ann, "tea");
+    say(&stores, here, vec![said.clone()]).await;
+    feed_all(&store).await;
+    became(&store, here, (ann, said.id), (2, MessageChange::Deleted)).await;
+    store.close().await;
+    drop((stores, store));
+    let stale = || {
+        let connection = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        connection
+            .query_row("SELECT count(*) FROM search_stale", [], |row| {
+                row.get::<_, u32>(0)
+            })
+            .unwrap()
+    };
+    assert_eq!(stale(), 1);
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    // Nothing tells when it is done.
+    for _ in 0..400 {
+        if stale() == 0 {
+            store.close().await;
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("it stays stale");
+}
+
+/// The first message of a log changes, as its projection says.
+async fn became(
+    store: &EmbeddedStore,
+    here: ConversationId,
+    (by, message): (UserId, EntryId),
+    (seq, change): (u32, MessageChange),
+) {
+    let step = MessageStep {
+        seq: Seq(seq),
+        by,
+        at: now(),
+        message,
+        message_seq: Seq(1),
+        change,
+    };
+    let project = move |writing: &mut Writing| {
+        writing.settle(here)?;
+        messages::project(&writing.connection, here, &[step], &[])
+    };
+    store.writer.write(project).await.unwrap();
 }
