@@ -16,6 +16,7 @@ const NONE: &str = "NOT_FOUND";
 const OUT: &str = "NOT_A_MEMBER";
 const BLOCKED: &str = "BLOCKED";
 const GUEST: &str = "UNAUTHENTICATED";
+const BAD: &str = "VALIDATION";
 
 /// Everybody there is, and what they talk in. Made anew whenever something was not refused.
 struct Scene {
@@ -38,16 +39,25 @@ struct Scene {
     room: String,
 }
 
-const WHO: [&str; 7] = [
-    "owner", "admin", "member", "removed", "banned", "stranger", "blocked",
+const WHO: [&str; 8] = [
+    "owner",
+    "admin",
+    "member",
+    "blocked-member",
+    "removed",
+    "banned",
+    "stranger",
+    "blocked",
 ];
 const OWNER: usize = 0;
 const ADMIN: usize = 1;
 const MEMBER: usize = 2;
-const REMOVED: usize = 3;
-const BANNED: usize = 4;
-const STRANGER: usize = 5;
-const SPOILED: usize = 6;
+/// A member of the group whom the owner blocks: there that changes nothing (S-135).
+const FOLDED: usize = 3;
+const REMOVED: usize = 4;
+const BANNED: usize = 5;
+const STRANGER: usize = 6;
+const SPOILED: usize = 7;
 
 impl Scene {
     async fn set() -> Scene {
@@ -61,7 +71,13 @@ impl Scene {
         let group = node
             .group(
                 &people[OWNER],
-                &[&people[ADMIN], &people[MEMBER], &people[REMOVED], &target],
+                &[
+                    &people[ADMIN],
+                    &people[MEMBER],
+                    &people[FOLDED],
+                    &people[REMOVED],
+                    &target,
+                ],
             )
             .await;
         let owner = &people[OWNER];
@@ -77,21 +93,25 @@ impl Scene {
             .call(owner, json!({"command": "createRoom", "name": "lounge"}))
             .await;
         let room = made["conversationId"].as_str().unwrap_or_default().to_owned();
-        for guest in [ADMIN, MEMBER, BANNED, SPOILED] {
+        for guest in [ADMIN, MEMBER, REMOVED, BANNED, SPOILED] {
             node.call(
                 &people[guest],
                 json!({"command": "joinRoom", "roomName": "lounge"}),
             )
             .await;
         }
+        let leave = json!({"command": "leaveRoom", "roomName": "lounge"});
+        node.call(&people[REMOVED], leave).await;
         node.call(owner, about("banMember", &people[BANNED], &room)).await;
         let id = |sent: Value| sent["message"]["id"].clone();
         let message = id(node.says(owner, &group, "a").await);
         let direct_message = id(node.says(owner, &direct, "a").await);
         let spoiled_message = id(node.says(owner, &spoiled, "a").await);
         let room_message = id(node.says(owner, &room, "a").await);
-        node.call(owner, json!({"command": "blockUser", "user": people[SPOILED].id}))
-            .await;
+        for blocked in [FOLDED, SPOILED] {
+            let block = json!({"command": "blockUser", "user": people[blocked].id});
+            node.call(owner, block).await;
+        }
         Scene {
             cluster,
             node,
@@ -142,7 +162,7 @@ fn of_room(_: &Scene, _: &str, _: &Value) -> Value {
     json!({"roomName": "lounge", "content": "b"})
 }
 
-/// Answers to owner, admin and member. For everybody else the group isn't there.
+/// Answers to owner, admin and member, whether somebody blocks them or not. For everybody else the group isn't there.
 const GROUP: &[Row<3>] = &[
     ("send-message", of_conversation, [OK, OK, OK]),
     ("mark-read", of_read, [OK, OK, OK]),
@@ -169,38 +189,42 @@ const DIRECT: &[Row<5>] = &[
     ("remove-reaction", of_message, [OK, OK, OK, OK, NONE]),
     ("edit-message", of_message, [OK, NO, BLOCKED, BLOCKED, NONE]),
     ("delete-message", of_message, [OK, NO, OK, NO, NONE]),
-    (
-        "add-participant",
-        of_target,
-        ["VALIDATION", "VALIDATION", "VALIDATION", "VALIDATION", NONE],
-    ),
-    (
-        "remove-participant",
-        of_target,
-        ["VALIDATION", "VALIDATION", "VALIDATION", "VALIDATION", NONE],
-    ),
-    (
-        "update-participant-role",
-        of_target,
-        ["VALIDATION", "VALIDATION", "VALIDATION", "VALIDATION", NONE],
-    ),
+    ("add-participant", of_target, [BAD, BAD, BAD, BAD, NONE]),
+    ("remove-participant", of_target, [BAD, BAD, BAD, BAD, NONE]),
+    ("update-participant-role", of_target, [BAD, BAD, BAD, BAD, NONE]),
     ("typing", of_conversation, [OK, OK, OK, OK, NONE]),
     ("join-conversation", of_conversation, [OK, OK, OK, OK, NONE]),
 ];
 
-/// Answers to the moderator, a member, somebody banned and a stranger. By its id, a room one is not in is not there; by its name
-/// it is.
-const ROOM: &[Row<4>] = &[
-    ("join-room", of_room, [OK, OK, NO, OK]),
-    ("leave-room", of_room, [OK, OK, OK, OK]),
-    ("send-room-message", of_room, [OK, OK, OUT, OUT]),
-    ("send-message", of_conversation, [OK, OK, NONE, NONE]),
-    ("mark-read", of_read, [OK, OK, NONE, NONE]),
-    ("add-reaction", of_message, [OK, OK, NONE, NONE]),
-    ("edit-message", of_message, [OK, NO, NONE, NONE]),
-    ("delete-message", of_message, [OK, NO, NONE, NONE]),
-    ("typing", of_conversation, [OK, OK, NONE, NONE]),
+/// Answers to the moderator, a member, a member whom the moderator blocks, one who has left, somebody banned and a
+/// stranger. By its id, a room one is not in is not there; by its name it is.
+const ROOM: &[Row<6>] = &[
+    ("join-room", of_room, [OK, OK, OK, OK, NO, OK]),
+    ("leave-room", of_room, [OK, OK, OK, OK, OK, OK]),
+    ("send-room-message", of_room, [OK, OK, OK, OUT, OUT, OUT]),
+    ("send-message", of_conversation, [OK, OK, OK, NONE, NONE, NONE]),
+    ("mark-read", of_read, [OK, OK, OK, NONE, NONE, NONE]),
+    ("add-reaction", of_message, [OK, OK, OK, NONE, NONE, NONE]),
+    ("remove-reaction", of_message, [OK, OK, OK, NONE, NONE, NONE]),
+    ("edit-message", of_message, [OK, NO, NO, NONE, NONE, NONE]),
+    ("delete-message", of_message, [OK, NO, NO, NONE, NONE, NONE]),
+    ("add-participant", of_target, [BAD, BAD, BAD, NONE, NONE, NONE]),
+    ("remove-participant", of_target, [BAD, BAD, BAD, NONE, NONE, NONE]),
+    (
+        "update-participant-role",
+        of_target,
+        [BAD, BAD, BAD, NONE, NONE, NONE],
+    ),
+    ("typing", of_conversation, [OK, OK, OK, NONE, NONE, NONE]),
+    (
+        "join-conversation",
+        of_conversation,
+        [OK, OK, OK, NONE, NONE, NONE],
+    ),
 ];
+
+/// Events that name a room: only rooms have them.
+const BY_NAME: [&str; 3] = ["join-room", "leave-room", "send-room-message"];
 
 /// Events that are about no single conversation, or keep only what the socket itself has said: answered to everybody alike.
 const OF_ONESELF: [&str; 5] = ["auth", "heartbeat", "leave-conversation", "resume", "stop-typing"];
@@ -248,10 +272,11 @@ async fn d1_every_event_of_a_group_answers_by_role_and_to_others_as_if_there_wer
         for (who, name) in WHO.iter().enumerate() {
             let payload = payload(&scene, &scene.group, &scene.message);
             let (mut client, answer) = asks(&scene, who, event, &payload).await;
-            let expected = members.get(who).copied().unwrap_or(NONE);
+            let role = if who == FOLDED { MEMBER } else { who };
+            let expected = members.get(role).copied().unwrap_or(NONE);
             wrong.check(&answer, expected, &format!("{event} as {name}"));
             let is_done = outcome(&answer) == OK;
-            if who > MEMBER {
+            if who > FOLDED {
                 // Not to be told from a group that isn't there.
                 let mut nowhere = payload.clone();
                 nowhere["conversationId"] = json!("0123456789abcdef01234567");
@@ -310,7 +335,8 @@ async fn d1_every_event_of_a_room_answers_moderators_members_banned_and_stranger
     let mut wrong = Wrong::default();
     for (event, payload, expected) in ROOM {
         let mut scene = Scene::set().await;
-        for (who, expected) in [OWNER, MEMBER, BANNED, STRANGER].into_iter().zip(expected) {
+        let everybody = [OWNER, MEMBER, SPOILED, REMOVED, BANNED, STRANGER];
+        for (who, expected) in everybody.into_iter().zip(expected) {
             let payload = payload(&scene, &scene.room, &scene.room_message);
             let (_, answer) = asks(&scene, who, event, &payload).await;
             wrong.check(&answer, expected, &format!("{event} as {}", WHO[who]));
@@ -338,9 +364,13 @@ async fn d1_nobody_gets_anything_from_any_event_but_auth() {
 }
 
 #[test]
-fn d1_the_tables_have_every_event() {
-    let mut known: BTreeSet<&str> = OF_ONESELF.into();
-    known.extend(GROUP.iter().map(|(event, ..)| event));
-    known.extend(ROOM.iter().map(|(event, ..)| event));
-    assert_eq!(known, event_names().collect());
+fn d1_each_table_has_every_event_of_its_kind() {
+    let of_rooms: BTreeSet<&str> = event_names()
+        .filter(|event| !OF_ONESELF.contains(event))
+        .collect();
+    let mut of_others = of_rooms.clone();
+    of_others.retain(|event| !BY_NAME.contains(event));
+    assert_eq!(GROUP.iter().map(|row| row.0).collect::<BTreeSet<_>>(), of_others);
+    assert_eq!(DIRECT.iter().map(|row| row.0).collect::<BTreeSet<_>>(), of_others);
+    assert_eq!(ROOM.iter().map(|row| row.0).collect::<BTreeSet<_>>(), of_rooms);
 }

@@ -20,6 +20,10 @@ const WHO: [&str; 7] = [
     "owner", "admin", "member", "removed", "banned", "stranger", "blocked",
 ];
 
+/// The member, while the owner blocks them: in groups and rooms that changes nothing, nor who is in a direct conversation
+/// (S-135).
+const BLOCKED_MEMBER: &str = "blocked member";
+
 impl<'a> Scene<'a> {
     async fn set(world: &'a World) -> Scene<'a> {
         let [owner, admin, member, removed, banned, stranger, blocked, target] = people(world).await;
@@ -178,10 +182,13 @@ const ELSEWHERE: [&str; 4] = ["/messages", "/read", "/direct", "/group"];
 #[tokio::test]
 async fn d1_every_route_answers_by_role_and_to_others_as_if_there_were_no_conversation() {
     for (method, path, body, members, ..) in ROUTES {
-        for (index, who) in WHO.into_iter().enumerate() {
+        for (index, who) in WHO.into_iter().enumerate().chain([(2, BLOCKED_MEMBER)]) {
             // Each in a world of its own: most routes change it.
             let world = World::new();
             let scene = Scene::set(&world).await;
+            if who == BLOCKED_MEMBER {
+                world.blocks(scene.people[0].id, scene.people[2].id).await;
+            }
             let person = &scene.people[index];
             let expected = match members.get(index) {
                 Some(expected) => *expected,
@@ -265,10 +272,19 @@ impl Wrong {
 async fn d1_every_route_of_a_direct_conversation_answers_either_side_and_nobody_else() {
     let mut wrong = Wrong::default();
     for row in ROUTES {
-        for (who, expected) in [(0, row.4), (2, row.4), (5, 404)] {
+        let sides = [
+            (0, false, row.4),
+            (2, false, row.4),
+            (0, true, row.4),
+            (2, true, row.4),
+        ];
+        for (who, is_blocked, expected) in sides.into_iter().chain([(5, false, 404)]) {
             let world = World::new();
             let scene = Scene::set(&world).await;
             let direct = scene.people[0].opens(&scene.people[2]).await;
+            if is_blocked {
+                world.blocks(scene.people[0].id, scene.people[2].id).await;
+            }
             wrong.ask(&scene, who, &direct, row, expected).await;
         }
     }
@@ -279,18 +295,34 @@ async fn d1_every_route_of_a_direct_conversation_answers_either_side_and_nobody_
 async fn d1_every_route_of_a_room_answers_moderators_and_members_and_by_its_id_nobody_else() {
     let mut wrong = Wrong::default();
     for row in ROUTES {
-        for (who, expected) in [(0, row.5[0]), (2, row.5[1]), (5, 404)] {
-            // Anybody may join a room.
-            let expected = if row.1.ends_with("/join") { 200 } else { expected };
+        let [moderator, member] = row.5;
+        for (who, expected) in [
+            (0, moderator),
+            (2, member),
+            (3, 404),
+            (4, 404),
+            (5, 404),
+            (6, member),
+        ] {
+            // Anybody may join a room, unless they are banned.
+            let expected = match (row.1.ends_with("/join"), who) {
+                (true, 4) => 403,
+                (true, _) => 200,
+                (false, _) => expected,
+            };
             let world = World::new();
             let scene = Scene::set(&world).await;
             let made = scene.people[0]
                 .post("/api/rooms", &json!({ "name": "lounge" }))
                 .await;
             let room = made.body["conversationId"].as_str().unwrap().to_owned();
-            for member in [&scene.people[2], &scene.target] {
+            let [_, _, member, left, banned, _, blocked] = &scene.people;
+            for member in [member, left, banned, blocked, &scene.target] {
                 assert_eq!(member.joins(&room, &json!({})).await.status, 200);
             }
+            left.leaves(&room).await;
+            let ban = format!("/api/conversations/{room}/bans/{}", banned.id);
+            assert_eq!(scene.people[0].put(&ban, &json!({})).await.status, 204);
             wrong.ask(&scene, who, &room, row, expected).await;
         }
     }

@@ -4,6 +4,7 @@ mod list;
 mod matrix;
 mod members;
 mod open;
+mod others;
 mod races;
 mod settings;
 mod town;
