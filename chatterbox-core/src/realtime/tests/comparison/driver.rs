@@ -178,13 +178,17 @@ impl Town {
             let mut unknown = Vec::new();
             if name == "resumed" {
                 unknown = mirror.digest(&data);
+            } else if name == "resume-gaps" {
+                unknown = serde_json::from_value(data["gaps"].clone()).unwrap();
             } else if let Need::Load(id) = mirror.hear(&me, &name, &data) {
                 unknown.push(id);
             }
             for id in unknown {
-                // Gone again meanwhile, or not.
                 if let Some(loaded) = Conversation::load(node, person, &id).await {
                     mirror.conversations.insert(id, loaded);
+                } else {
+                    // Gone again meanwhile.
+                    mirror.conversations.remove(&id);
                 }
             }
         }
@@ -230,7 +234,9 @@ impl Town {
 
     fn remembers(&mut self, command: &Value, answer: &Value) {
         match command["command"].as_str().unwrap() {
-            "createGroup" => self.conversations.push(answer["id"].as_str().unwrap().to_owned()),
+            "createGroup" | "createRoom" => {
+                self.conversations.push(answer["id"].as_str().unwrap().to_owned())
+            }
             "openDirect" => {
                 let id = answer["conversation"]["id"].as_str().unwrap().to_owned();
                 if !self.conversations.contains(&id) {
@@ -263,14 +269,22 @@ impl Town {
         let number = self.dice.below(1000);
         let emoji = EMOJI[self.dice.below(EMOJI.len())];
         let yes = number.is_multiple_of(2);
-        match self.dice.below(32) {
-            0 => Some(json!({"command": "createGroup", "name": "some", "participantIds": [other]})),
+        match self.dice.below(42) {
+            0 => {
+                let history = if yes { "all" } else { "since-join" };
+                Some(
+                    json!({"command": "createGroup", "name": "some", "participantIds": [other], "history": history}),
+                )
+            }
             1 => Some(json!({"command": "openDirect", "userId": other})),
             2..=11 => {
                 let answers = message.filter(|(conversation, _)| yes && *conversation == id);
                 let mut send = json!({"command": "sendMessage", "conversationId": id, "content": format!("{who}: {number}")});
                 if let Some((_, to)) = answers {
                     send["replyTo"] = json!(to);
+                }
+                if number.is_multiple_of(5) {
+                    send["mentions"] = json!([other]);
                 }
                 Some(send)
             }
@@ -298,7 +312,20 @@ impl Town {
                 let level = if yes { "none" } else { "all" };
                 Some(json!({"command": "setNotifications", "conversationId": id, "level": level}))
             }
-            _ => Some(json!({"command": "banMember", "conversationId": id, "userId": other})),
+            31 => Some(json!({"command": "banMember", "conversationId": id, "userId": other})),
+            32..=33 => Some(json!({"command": "unbanMember", "conversationId": id, "userId": other})),
+            34..=36 => {
+                let history = if yes { "all" } else { "since-join" };
+                Some(json!({"command": "updateConversation", "conversationId": id, "history": history}))
+            }
+            // Now and then: what is closed stays so.
+            37 if number < 300 => Some(json!({"command": "closeConversation", "conversationId": id})),
+            37 => Some(json!({"command": "createRoom", "name": format!("room-{}", number % 3)})),
+            38..=39 => Some(json!({"command": "joinRoom", "roomName": format!("room-{}", number % 3)})),
+            40 => Some(json!({"command": "leaveRoom", "roomName": format!("room-{}", number % 3)})),
+            _ => Some(
+                json!({"command": "sendRoomMessage", "roomName": format!("room-{}", number % 3), "content": "in the room"}),
+            ),
         }
     }
 }

@@ -29,6 +29,7 @@ pub(super) struct Conversation {
     /// Roles; empty of rooms, whose members are not in the log.
     participants: BTreeMap<String, Value>,
     messages: BTreeMap<u64, Value>,
+    is_room: bool,
     /// The entry as of which `hidden` was told last: messages up to it are in that already, also those that are
     /// replayed behind it.
     told_at: u64,
@@ -89,6 +90,7 @@ impl Conversation {
             muted: view["notifications"]["level"] == "none",
             participants: BTreeMap::new(),
             messages: BTreeMap::new(),
+            is_room,
             told_at: number(&view["headSeq"]),
             cursor: number(&view["headSeq"]),
         };
@@ -195,6 +197,13 @@ impl Conversation {
         reactions[place]["count"] = json!(count);
         if count == 0 {
             reactions.remove(place);
+        }
+    }
+
+    /// Who is in a room isn't in its log.
+    fn has(&mut self, member: &Value, role: &Value) {
+        if !self.is_room {
+            self.participants.insert(text(member), role.clone());
         }
     }
 
@@ -325,9 +334,7 @@ impl Mirror {
             ),
             "participant-added" => {
                 conversation.add_item(&data["message"]);
-                conversation
-                    .participants
-                    .insert(text(&data["user"]["id"]), data["role"].clone());
+                conversation.has(&data["user"]["id"], &data["role"]);
             }
             "participant-removed" if data["userId"] == *me => {
                 self.conversations.remove(&id);
@@ -338,9 +345,7 @@ impl Mirror {
             }
             "participant-role-updated" => {
                 conversation.add_item(&data["message"]);
-                conversation
-                    .participants
-                    .insert(text(&data["userId"]), data["role"].clone());
+                conversation.has(&data["userId"], &data["role"]);
                 if data["userId"] == *me {
                     conversation.my_role = data["role"].clone();
                 }
@@ -349,6 +354,10 @@ impl Mirror {
             "conversation-updated" | "conversation-deleted" => {
                 conversation.add_item(&data["message"]);
                 conversation.change(&data["changes"]);
+                if data["changes"].get("history").is_some() {
+                    // Messages from before one's join may have come, or gone.
+                    return Need::Load(id);
+                }
             }
             "conversation-hidden" => {
                 conversation.hidden = data["hidden"].as_bool().unwrap();
