@@ -12,6 +12,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::application::{Application, Handshake, Session};
+use super::patience::Patience;
 use super::runner::{Hearing, Runner};
 use crate::app::accounts::LiveSessions;
 use crate::app::presence::{Connect, Disconnect, SetActivity};
@@ -49,6 +50,8 @@ pub struct ChatRealtime {
     pub rules: Arc<ChatRules>,
     /// The namespaces there are.
     pub namespaces: Arc<Rules>,
+    /// With users who are too fast.
+    pub patience: Patience,
     /// For what outlives a connection.
     pub tasks: Tasks,
 }
@@ -159,6 +162,13 @@ impl ChatSession {
                 Step::Queue(request) => self.waiting.push_back(request),
                 Step::QueueFirst(request) => self.waiting.push_front(request),
                 Step::Joined => self.link.joined(),
+                Step::TooFast => {
+                    if let Some(Principal { user, .. }) = self.chat.principal()
+                        && !self.realtime.patience.bears(*user, now())
+                    {
+                        self.link.close(CloseReason::Abuse);
+                    }
+                }
                 Step::Leave => self.leave(),
                 Step::End(reason) => end_session(&self.link, reason),
                 Step::Close(reason) => self.link.close(reason),

@@ -13,6 +13,7 @@ pub mod chat;
 mod connection;
 pub mod cors;
 pub mod engineio;
+pub mod patience;
 mod polling;
 mod response;
 mod runner;

@@ -22,6 +22,7 @@ use crate::log::{
 };
 use crate::memory::MemoryRateLimiter;
 use crate::realtime::chat::ChatRealtime;
+use crate::realtime::patience::Patience;
 use crate::realtime::{self, EngineIo};
 use crate::role::Role;
 use crate::stack::{Layers, Stack};
@@ -181,6 +182,7 @@ impl Builder {
             clock: ports.clock,
             rules: Arc::new(settings.chat),
             namespaces: Arc::new(sio::Rules::new(["/"])),
+            patience: Patience::default(),
             tasks: tasks.clone(),
         };
         let realtime_config = realtime::Config {

@@ -1,8 +1,8 @@
 use std::time::Instant;
 
-/// A token bucket of one connection: cheap, local, counted in its own time.
+/// A token bucket in this process: cheap, local, counted in its own time.
 #[derive(Debug, Clone)]
-pub(super) struct Bucket {
+pub(crate) struct Bucket {
     tokens: f32,
     capacity: f32,
     per_second: f32,
@@ -11,7 +11,7 @@ pub(super) struct Bucket {
 
 impl Bucket {
     /// Full.
-    pub(super) fn new(capacity: f32, per_second: f32, now: Instant) -> Bucket {
+    pub(crate) fn new(capacity: f32, per_second: f32, now: Instant) -> Bucket {
         Bucket {
             tokens: capacity,
             capacity,
@@ -21,14 +21,23 @@ impl Bucket {
     }
 
     /// Takes a token, if there is one.
-    pub(super) fn take(&mut self, now: Instant) -> bool {
-        let passed = now.saturating_duration_since(self.counted_at).as_secs_f32();
+    pub(crate) fn take(&mut self, now: Instant) -> bool {
+        self.tokens = self.tokens_at(now);
         self.counted_at = now;
-        self.tokens = (self.tokens + passed * self.per_second).min(self.capacity);
         let has_one = self.tokens >= 1.0;
         if has_one {
             self.tokens -= 1.0;
         }
         has_one
+    }
+
+    /// Whether everything taken has come back.
+    pub(crate) fn is_full(&self, now: Instant) -> bool {
+        self.tokens_at(now) >= self.capacity
+    }
+
+    fn tokens_at(&self, now: Instant) -> f32 {
+        let passed = now.saturating_duration_since(self.counted_at).as_secs_f32();
+        (self.tokens + passed * self.per_second).min(self.capacity)
     }
 }

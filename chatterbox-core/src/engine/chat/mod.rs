@@ -19,6 +19,7 @@ mod session;
 mod tests;
 
 pub use answers::OpenedAck;
+pub(crate) use bucket::Bucket;
 #[cfg(test)]
 pub(crate) use events::event_names;
 pub use events::{Action, Request};

@@ -104,6 +104,8 @@ pub enum Step {
     QueueFirst(Box<Request>),
     /// A namespace was joined: the connect time-out no longer applies.
     Joined,
+    /// The user was refused for being too fast, over all their connections: who bears it no more closes this one.
+    TooFast,
     /// The client left: it watches nothing any more, and what it had asked for is void.
     Leave,
     /// Tell the client that its session has ended, and close.
@@ -417,6 +419,9 @@ impl Chat {
         let mut steps = self.refuse(request, error, now);
         if matches!(&*request.event, "auth") {
             steps.extend(self.count_refused_token(error, now));
+        }
+        if let (Error::RateLimited { .. }, Stage::Member { .. }) = (error, &self.stage) {
+            steps.push(Step::TooFast);
         }
         steps
     }

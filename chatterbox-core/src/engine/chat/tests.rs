@@ -98,6 +98,7 @@ impl Session {
                 picture
             }
             Step::Joined => "joined".to_owned(),
+            Step::TooFast => "too fast".to_owned(),
             Step::Leave => "leave".to_owned(),
             Step::End(reason) => format!("end {}", reason.as_str()),
             Step::Close(reason) => format!("close {}", reason.as_str()),
@@ -506,7 +507,7 @@ fn replies_are_written_as_clients_read_them() {
         r#"42["request-error",{"event":"send-room-message","code":"RATE_LIMITED","#,
         r#""message":"too many requests, try again in 70 ms","retryAfterMs":70,"clientMessageId":"k"}]"#
     );
-    assert_eq!(session.answers(denied), [error]);
+    assert_eq!(session.answers(denied), [error, "too fast"]);
 }
 
 #[test]

@@ -1,12 +1,16 @@
 //! Edge cases of SPEC.md section 10, as sockets meet them.
 
+use std::time::Duration;
+
 use serde_json::json;
 
-use super::world::{Cluster, settle};
+use super::world::{Client, Cluster, settle};
 use crate::app::{Call, Command};
 use crate::domain::change::Leave;
 use crate::domain::entry::{Entry, EntryKind, Seq};
+use crate::engine::CloseReason;
 use crate::ids::ConversationId;
+use crate::ports::rate_limit::Quota;
 
 fn end_of(user: crate::ids::UserId, log: &[Entry]) -> Seq {
     let left = |kind: &EntryKind| matches!(kind, EntryKind::Leave(Leave { user: gone, .. }) if *gone == user);
@@ -106,4 +110,42 @@ async fn edge_12_ten_thousand_ids_in_mark_read_are_refused_and_move_nothing() {
     let marks = json!({"conversationId": group, "messageIds": vec![first; 500]});
     let ack = phone.ask("mark-read", marks).await;
     assert_eq!((&ack["ok"], &ack["readSeq"]), (&json!(true), &json!(1)));
+}
+
+/// The rate is the user's, over all sockets, and so is the patience with those who don't mind it.
+#[tokio::test(start_paused = true)]
+async fn s_142_who_is_too_fast_over_several_sockets_is_closed_as_over_one() {
+    let mut cluster = Cluster::new();
+    cluster.message_quota = Some(Quota {
+        capacity: 20,
+        refill_per_sec: 10.0,
+    });
+    let node = cluster.node().await;
+    let [ann, bob] = node.people(["ann", "bob"]).await;
+    let group = node.group(&ann, &[&bob]).await;
+    let send = json!({"conversationId": group, "content": "x"});
+    let mut bobs = [node.client(&bob).await];
+    let mut anns = Vec::new();
+    for _ in 0..5 {
+        anns.push(node.client(&ann).await);
+    }
+    let closed = |clients: &[Client]| {
+        let reasons = clients.iter().filter_map(Client::close_reason);
+        reasons.filter(|reason| *reason == CloseReason::Abuse).count()
+    };
+    // 40 messages a second of Ann, 8 on each socket; 18 of Bob, who is too fast as well, but not for long enough.
+    for second in 0..20 {
+        for (clients, each) in [(&mut anns[..], 8), (&mut bobs[..], 18)] {
+            for client in clients {
+                for _ in 0..each {
+                    client.asks("send-message", &send);
+                }
+                client.turn().await;
+            }
+        }
+        assert!(second > 2 || closed(&anns) == 0, "after {second} s");
+        cluster.wait(Duration::from_secs(1)).await;
+    }
+    // What she has left is slow enough.
+    assert_eq!((closed(&anns), closed(&bobs)), (3, 0));
 }

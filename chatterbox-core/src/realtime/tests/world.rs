@@ -12,11 +12,12 @@ use super::picky::PickyLog;
 use crate::app::accounts::{AuthLimits, Register};
 use crate::app::{Actor, Call, Command, Principal};
 use crate::auth::HashingParams;
-use crate::engine::Message;
 use crate::engine::eio::QueueLimits;
+use crate::engine::{CloseReason, Message};
 use crate::hub::Detached;
 use crate::ids::{SessionId, TokenId, UserId};
 use crate::memory::{MemoryBlobs, MemoryBus, MemoryPresence, MemoryQueue, MemoryRateLimiter, MemoryStores};
+use crate::ports::rate_limit::Quota;
 use crate::ports::storage::Stores;
 use crate::realtime::application::{Application, Handshake, Session};
 use crate::realtime::chat::ChatSession;
@@ -31,6 +32,8 @@ const TURNS: usize = 300;
 pub(super) struct Cluster {
     pub(super) stores: Stores,
     pub(super) clock: Arc<ManualClock>,
+    /// Messages that a user may send; without limit unless a test sets one.
+    pub(super) message_quota: Option<Quota>,
     ids: Arc<SeededIds>,
     bus: MemoryBus,
     presence: Arc<MemoryPresence>,
@@ -76,6 +79,7 @@ impl Cluster {
     fn over(stores: Stores) -> Cluster {
         Cluster {
             stores,
+            message_quota: None,
             clock: Arc::new(ManualClock::at(samples::now())),
             ids: Arc::new(SeededIds::new(1)),
             bus: MemoryBus::new(),
@@ -92,7 +96,7 @@ impl Cluster {
             iterations: 1,
             lanes: 1,
         };
-        settings.message_quota = None;
+        settings.message_quota = self.message_quota;
         settings.contact_quota = None;
         settings.change_quota = None;
         settings.room_quota = None;
@@ -374,9 +378,14 @@ impl Client {
         self.entries().await.into_iter().map(|(_, seq, _)| seq).collect()
     }
 
+    /// Why the server closed it, if it did.
+    pub(super) fn close_reason(&self) -> Option<CloseReason> {
+        self.wire.close_reason()
+    }
+
     /// The connection is gone.
     pub(super) async fn closes(self) {
-        self.session.closed(crate::engine::CloseReason::TransportClose);
+        self.session.closed(CloseReason::TransportClose);
         settle().await;
     }
 }
