@@ -235,7 +235,7 @@ impl Town {
     fn remembers(&mut self, command: &Value, answer: &Value) {
         match command["command"].as_str().unwrap() {
             "createGroup" | "createRoom" => {
-                self.conversations.push(answer["id"].as_str().unwrap().to_owned())
+                self.conversations.push(answer["id"].as_str().unwrap().to_owned());
             }
             "openDirect" => {
                 let id = answer["conversation"]["id"].as_str().unwrap().to_owned();
