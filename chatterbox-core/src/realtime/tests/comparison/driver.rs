@@ -51,6 +51,12 @@ impl Town {
         for name in ["ann", "bob", "cid", "dan"] {
             people.push(nodes[0].person(name).await);
         }
+        let room = json!({"command": "createRoom", "name": "room-0"});
+        let room = nodes[0].call(&people[0], room).await;
+        for person in &people {
+            let join = json!({"command": "joinRoom", "roomName": "room-0"});
+            nodes[0].call(person, join).await;
+        }
         let devices = [0, 0, 1, 1, 2, 3].map(|owner| Device {
             owner,
             node: 0,
@@ -62,7 +68,7 @@ impl Town {
             nodes,
             people,
             devices: devices.into(),
-            conversations: Vec::new(),
+            conversations: vec![room["id"].as_str().unwrap().to_owned()],
             messages: Vec::new(),
             dice: Dice(seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1),
             compared: 0,
@@ -254,7 +260,7 @@ impl Town {
     fn something_to_do(&mut self, who: usize) -> Option<Value> {
         let other = self.dice.below(self.people.len());
         let other = self.people[other].id.to_string();
-        if self.conversations.len() < 2 {
+        if self.conversations.len() < 3 {
             let ids: Vec<String> = self.people.iter().map(|person| person.id.to_string()).collect();
             return Some(json!({"command": "createGroup", "name": "everybody", "participantIds": ids}));
         }
