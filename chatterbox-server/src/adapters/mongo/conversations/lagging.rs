@@ -65,9 +65,7 @@ impl MongoConversations {
     /// Conversations behind their logs; what a dead node has begun is finished.
     pub(super) async fn find_lagging(&self, limit: usize) -> Result<Vec<ConversationId>, StoreError> {
         let began = SystemClock.now();
-        for row in self.unfinished(limit).await? {
-            self.counted(row).await?;
-        }
+        self.finish_begun(limit).await?;
         let mut found = Found {
             lagging: Vec::new(),
             limit,
@@ -80,6 +78,27 @@ impl MongoConversations {
             self.raise_mark(began, &found.lagging).await?;
         }
         Ok(found.lagging.into_iter().map(|(id, _)| id).collect())
+    }
+
+    /// One that can't be finished keeps none of the others behind.
+    async fn finish_begun(&self, limit: usize) -> Result<(), StoreError> {
+        for begun in self.begun_behind(None, limit).await? {
+            let id = begun.conversation;
+            let counted = async {
+                match self.find_row(doc! { "_id": id }).await? {
+                    Some(row) => self.counted(row).await.map(drop),
+                    None => Ok(()),
+                }
+            };
+            if let Err(error) = counted.await {
+                tracing::debug!(
+                    conversation.id = %id,
+                    error = &error as &dyn std::error::Error,
+                    "what has been begun with conversation {id} could not be finished"
+                );
+            }
+        }
+        Ok(())
     }
 
     async fn mark(&self) -> Result<Option<ObjectId>, StoreError> {
