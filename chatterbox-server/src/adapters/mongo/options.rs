@@ -81,7 +81,8 @@ impl MongoOptions {
         options.connect_timeout = Some(CONNECT_MAX);
         options.server_selection_timeout = Some(CONNECT_MAX);
         options.retry_reads = Some(true);
-        options.retry_writes = Some(true);
+        // Some servers that speak the protocol know no sessions to retry writes in: their addresses say so.
+        options.retry_writes.get_or_insert(true);
         // Reads follow writes; whatever wants more than the newest of the primary asks for it.
         options.selection_criteria = Some(SelectionCriteria::ReadPreference(ReadPreference::Primary));
         options.read_concern = Some(ReadConcern::local());
@@ -156,10 +157,18 @@ mod tests {
         assert_eq!(parsed.write_concern, Some(durable()));
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
         assert_eq!(parsed.selection_criteria, Some(primary));
+        assert_eq!(parsed.retry_writes, Some(true));
         let (_, database) = MongoOptions::new("mongodb://localhost/town")
             .parse()
             .await
             .unwrap();
         assert_eq!(database, "town");
+    }
+
+    /// Amazon DocumentDB and other servers than MongoDB refuse writes that may be retried.
+    #[tokio::test]
+    async fn an_address_may_say_that_writes_are_not_retried_by_the_driver() {
+        let options = MongoOptions::new("mongodb://localhost/?retryWrites=false");
+        assert_eq!(options.parse().await.unwrap().0.retry_writes, Some(false));
     }
 }
