@@ -49,28 +49,85 @@ async fn a_newer_schema_is_refused() {
     assert!(matches!(error, MongoOpenError::Foreign { .. }), "{error}");
 }
 
-/// One line that names it.
+/// One that is missing is made, whatever the schema's version says: an operator who drops one that is to be made anew, or
+/// by mistake, starts again.
 #[tokio::test(flavor = "multi_thread")]
-async fn an_index_that_is_missing_or_different_is_told() {
+async fn an_index_that_is_missing_is_made() {
+    let database = Database::new();
+    database.open().await;
+    let client = database.client().await;
+    client
+        .collection::<Document>("sessions")
+        .drop_index("user")
+        .await
+        .unwrap();
+    client.collection::<Document>("blocks").drop().await.unwrap();
+    database.open().await;
+    for (collection, index) in [("sessions", "user"), ("blocks", "slot"), ("blocks", "blocked")] {
+        let names = client
+            .collection::<Document>(collection)
+            .list_index_names()
+            .await
+            .unwrap();
+        assert!(names.iter().any(|name| name == index), "{collection}: {names:?}");
+    }
+}
+
+/// One line that names it and says what to do.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_is_different_is_told() {
     let database = Database::new();
     database.open().await;
     let client = database.client().await;
     let sessions = client.collection::<Document>("sessions");
-    sessions.drop_index("user").await.unwrap();
+    let create = async |name: &str, unique: bool| {
+        sessions.drop_index("user").await.unwrap();
+        let index = doc! { "key": { "user": 1, "createdAt": 1 }, "name": name, "unique": unique };
+        client
+            .run_command(doc! { "createIndexes": "sessions", "indexes": [index] })
+            .await
+            .unwrap();
+    };
+    create("user", true).await;
     let error = refusal(&database).await.to_string();
     assert!(
-        error.contains("sessions.user") && error.contains("missing"),
+        error.contains("unique") && error.contains(r#"db.sessions.dropIndex("user")"#),
         "{error}"
     );
-    client
-        .run_command(doc! { "createIndexes": "sessions", "indexes": [
-            { "key": { "user": 1, "createdAt": 1 }, "name": "user", "unique": true },
-        ] })
-        .await
-        .unwrap();
-    let error = refusal(&database).await.to_string();
+
+    // The fields have one of another name already, which would make two of one.
+    create("mine", false).await;
+    match database.open_as(MongoOptions::new(database.address())).await {
+        // Servers that take both.
+        Ok(_) => {}
+        Err(error) => {
+            assert!(
+                matches!(
+                    error,
+                    MongoOpenError::NotBuilt {
+                        collection: "sessions",
+                        ..
+                    }
+                ),
+                "{error}"
+            );
+            assert!(error.to_string().contains("user"), "{error}");
+        }
+    }
+}
+
+/// What a unique index is to be on is there twice: found at the start, with the remedy.
+#[tokio::test(flavor = "multi_thread")]
+async fn documents_in_the_way_of_an_index_are_told() {
+    let database = Database::new();
+    database.open().await;
+    let users = database.client().await.collection::<Document>("users");
+    users.drop_index("email").await.unwrap();
+    let user = |number: i32| doc! { "nameKey": number, "skeleton": number, "emailKey": "ann@example.com" };
+    users.insert_many([user(1), user(2)]).await.unwrap();
+    let error = refusal(&database).await;
     assert!(
-        error.contains("sessions.user") && error.contains("unique"),
+        matches!(&error, MongoOpenError::NotBuilt { indexes, .. } if indexes == "email"),
         "{error}"
     );
 }

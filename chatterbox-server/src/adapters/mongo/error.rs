@@ -42,14 +42,30 @@ pub enum MongoOpenError {
     Locked(String),
     /// An index is another one than is needed.
     #[error(
-        "the index {collection}.{index} is not as this version needs it ({why}); drop it and start again"
+        "the index {index} of {database}.{collection} is another one than this version needs ({why}); drop it with \
+         db.{collection}.dropIndex(\"{index}\") and start again, which makes the right one"
     )]
     Index {
+        /// The database.
+        database: String,
         /// The collection.
         collection: &'static str,
         /// Its name.
-        index: String,
+        index: &'static str,
         /// What is wrong.
+        why: String,
+    },
+    /// Indexes are missing, and what is there is in their way.
+    #[error(
+        "MongoDB doesn't make the indexes that {collection} lacks ({indexes}): {why}; take what is in their way out of \
+         the collection, an index on the same fields or documents that are there twice, and start again"
+    )]
+    NotBuilt {
+        /// The collection.
+        collection: &'static str,
+        /// Their names.
+        indexes: String,
+        /// What the server says.
         why: String,
     },
 }
@@ -159,9 +175,14 @@ pub(super) fn unless_duplicate<T>(result: Result<T, Failure>) -> Result<bool, St
 
 /// What a call that failed means to an operator who starts the server.
 pub(super) fn unreachable(failure: Failure) -> MongoOpenError {
-    MongoOpenError::Unreachable(match failure {
+    MongoOpenError::Unreachable(why(failure))
+}
+
+/// Why a call failed, in words.
+pub(super) fn why(failure: Failure) -> String {
+    match failure {
         Failure::Driver(error) => error.to_string(),
         Failure::NoConnection => Late::Connection.to_string(),
         Failure::NoAnswer => Late::Answer.to_string(),
-    })
+    }
 }

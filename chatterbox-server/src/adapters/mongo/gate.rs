@@ -45,11 +45,29 @@ impl Gate {
         if let Some(lag) = &self.lag {
             Box::pin(lag.pass()).await;
         }
-        let waiting = timeout(CONNECTION_MAX, self.places.acquire());
+        self.within(CONNECTION_MAX, ANSWER_MAX, call).await
+    }
+
+    /// Makes a call that nobody waits for but the operator, who sees it take its time.
+    pub(super) async fn patiently<T>(
+        &self,
+        answer_max: Duration,
+        call: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Failure> {
+        self.within(answer_max, answer_max, call).await
+    }
+
+    async fn within<T>(
+        &self,
+        connection_max: Duration,
+        answer_max: Duration,
+        call: impl Future<Output = Result<T, Error>> + Send,
+    ) -> Result<T, Failure> {
+        let waiting = timeout(connection_max, self.places.acquire());
         let Ok(Ok(_permit)) = waiting.await else {
             return Err(Failure::NoConnection);
         };
-        match timeout(ANSWER_MAX, call).await {
+        match timeout(answer_max, call).await {
             Ok(answer) => answer.map_err(Failure::Driver),
             Err(_) => Err(Failure::NoAnswer),
         }

@@ -1,21 +1,24 @@
 //! Collections and their indexes, and which version of them a database has.
 //!
 //! Changes are additive only, so that nodes of version N run beside nodes of N-1 while they are replaced one by one: a
-//! node that starts makes what is missing and raises `meta.schema`; one that finds a newer schema than it knows
-//! refuses to start. One node at a time prepares the database; `meta.lock` names it until when.
+//! node that starts makes what is missing, whatever the schema's version says, and raises `meta.schema`; one that finds
+//! a newer schema than it knows, or another index under one of the names, refuses to start. One node at a time prepares
+//! the database; `meta.lock` names it until when, and is renewed while indexes of filled collections are built.
 
+use std::convert::Infallible;
 use std::time::Duration;
 
 use chatterbox_core::clock::{Clock as _, SystemClock, Timestamp};
-use futures_util::TryStreamExt as _;
 use futures_util::future::try_join_all;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mongodb::IndexModel;
 use mongodb::bson::oid::ObjectId;
 use mongodb::bson::{Bson, DateTime, Document, doc};
+use mongodb::error::ErrorKind;
 use mongodb::options::{IndexOptions, ReturnDocument};
 use mongodb::{Collection, Database};
 
-use super::error::{Failure, MongoOpenError, unreachable};
+use super::error::{Failure, MongoOpenError, unreachable, why};
 use super::gate::Gate;
 
 /// The newest schema that is known.
@@ -29,6 +32,15 @@ const LOCK: &str = "lock";
 /// How long a node may take to prepare the database, and how long others wait for it.
 const LOCKED_MAX: Duration = Duration::from_mins(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// How often the node that prepares says that it is still at it.
+const RENEW_EVERY: Duration = Duration::from_secs(20);
+
+/// How long the indexes of one collection may take to build: millions of entries take minutes.
+const BUILD_MAX: Duration = Duration::from_hours(2);
+
+/// Collections whose indexes are built at once, so that connections are left to renew the lock over.
+const BUILT_AT_ONCE: usize = 4;
 
 /// How long rows of members who left a room are kept to tell late writers off; see `conversations`.
 const GONE_KEPT: Duration = Duration::from_hours(24);
@@ -163,7 +175,7 @@ struct Preparation<'a> {
     gate: &'a Gate,
 }
 
-/// Brings a database up to the schema that this version knows, and checks that all indexes are there.
+/// Brings a database up to the schema that this version knows, and sees to it that all indexes are there.
 pub(super) async fn prepare(database: &Database, gate: &Gate) -> Result<(), MongoOpenError> {
     let preparation = Preparation {
         database,
@@ -171,13 +183,16 @@ pub(super) async fn prepare(database: &Database, gate: &Gate) -> Result<(), Mong
         gate,
     };
     let expected = indexes();
-    if preparation.version().await? < KNOWN {
-        let owner = preparation.lock().await?;
-        let raised = preparation.raise(&expected).await;
-        preparation.unlock(owner).await;
-        raised?;
+    if preparation.version().await? == KNOWN && preparation.missing(&expected).await?.is_empty() {
+        return Ok(());
     }
-    preparation.check(&expected).await
+    let owner = preparation.lock().await?;
+    let raised = tokio::select! {
+        raised = preparation.raise(&expected) => raised,
+        never = preparation.keep_locked(owner) => match never {},
+    };
+    preparation.unlock(owner).await;
+    raised
 }
 
 impl Preparation<'_> {
@@ -239,22 +254,34 @@ impl Preparation<'_> {
         let _ = self.gate.call(delete.into_future()).await;
     }
 
-    async fn raise(&self, expected: &[Index]) -> Result<(), MongoOpenError> {
-        if self.version().await? >= KNOWN {
-            return Ok(());
-        }
-        try_join_all(by_collection(expected).into_iter().map(async |indexes| {
-            let collection: Collection<Document> = self.database.collection(indexes[0].collection);
-            let models = indexes.iter().map(|index| index.model());
-            let create = collection.create_indexes(models);
-            match self.gate.call(create.into_future()).await {
-                Ok(_) => Ok(()),
-                // One of another kind has the name: the check says which.
-                Err(Failure::Driver(error)) if is_conflict(&error) => Ok(()),
-                Err(failure) => Err(unreachable(failure)),
+    /// Renews the lock for as long as it is waited for. A renewal that fails does no harm: whatever two nodes make at
+    /// once is made once.
+    async fn keep_locked(&self, owner: ObjectId) -> Infallible {
+        loop {
+            tokio::time::sleep(RENEW_EVERY).await;
+            let until = DateTime::from_millis(SystemClock.now().plus(LOCKED_MAX).as_millis());
+            let renew = self.meta.update_one(
+                doc! { "_id": LOCK, "owner": owner },
+                doc! { "$set": { "until": until } },
+            );
+            if let Err(failure) = self.gate.call(renew.into_future()).await {
+                let error = unreachable(failure);
+                tracing::warn!(
+                    error = &error as &dyn std::error::Error,
+                    "the lock of the database's preparation could not be renewed; it goes on"
+                );
             }
-        }))
-        .await?;
+        }
+    }
+
+    async fn raise(&self, expected: &[Index]) -> Result<(), MongoOpenError> {
+        // Another node may have done all of it while this one waited for the lock.
+        let missing = self.missing(expected).await?;
+        stream::iter(by_collection(missing))
+            .map(|indexes| self.build(indexes))
+            .buffer_unordered(BUILT_AT_ONCE)
+            .try_collect::<()>()
+            .await?;
         // Only up: another version may have gone further meanwhile.
         let raise = self
             .meta
@@ -267,36 +294,64 @@ impl Preparation<'_> {
             .map_err(unreachable)
     }
 
-    async fn check(&self, expected: &[Index]) -> Result<(), MongoOpenError> {
-        try_join_all(by_collection(expected).into_iter().map(async |indexes| {
+    /// Makes indexes of one collection.
+    async fn build(&self, indexes: Vec<&Index>) -> Result<(), MongoOpenError> {
+        let name = indexes[0].collection;
+        let collection: Collection<Document> = self.database.collection(name);
+        let models = indexes.iter().map(|index| index.model());
+        let create = collection.create_indexes(models).into_future();
+        match self.gate.patiently(BUILD_MAX, create).await {
+            Ok(_) => Ok(()),
+            Err(failure) if is_in_the_way(&failure) => Err(MongoOpenError::NotBuilt {
+                collection: name,
+                indexes: indexes
+                    .iter()
+                    .map(|index| index.name)
+                    .collect::<Vec<_>>()
+                    .join(", "),
+                why: why(failure),
+            }),
+            Err(failure) => Err(unreachable(failure)),
+        }
+    }
+
+    /// Indexes that aren't there. One that is another than it should be is refused: whoever made it had a reason.
+    async fn missing<'i>(&self, expected: &'i [Index]) -> Result<Vec<&'i Index>, MongoOpenError> {
+        let missing = try_join_all(by_collection(expected).into_iter().map(async |indexes| {
             let name = indexes[0].collection;
             let collection: Collection<Document> = self.database.collection(name);
             let listing = async { collection.list_indexes().await?.try_collect().await };
-            let found: Vec<IndexModel> = self.gate.call(listing).await.map_err(unreachable)?;
+            let found: Vec<IndexModel> = match self.gate.call(listing).await {
+                Ok(found) => found,
+                Err(failure) if is_no_collection(&failure) => Vec::new(),
+                Err(failure) => return Err(unreachable(failure)),
+            };
+            let mut missing = Vec::new();
             for index in indexes {
                 let named = |model: &&IndexModel| {
                     model.options.as_ref().and_then(|options| options.name.as_deref()) == Some(index.name)
                 };
-                let why = match found.iter().find(named) {
-                    Some(model) => index.difference(model),
-                    None => Some("it is missing".to_owned()),
-                };
-                if let Some(why) = why {
-                    return Err(MongoOpenError::Index {
-                        collection: name,
-                        index: index.name.to_owned(),
-                        why,
-                    });
+                match found.iter().find(named).map(|model| index.difference(model)) {
+                    Some(None) => {}
+                    Some(Some(why)) => {
+                        return Err(MongoOpenError::Index {
+                            database: self.database.name().to_owned(),
+                            collection: name,
+                            index: index.name,
+                            why,
+                        });
+                    }
+                    None => missing.push(index),
                 }
             }
-            Ok(())
+            Ok(missing)
         }))
-        .await
-        .map(drop)
+        .await?;
+        Ok(missing.concat())
     }
 }
 
-fn by_collection(indexes: &[Index]) -> Vec<Vec<&Index>> {
+fn by_collection<'i>(indexes: impl IntoIterator<Item = &'i Index>) -> Vec<Vec<&'i Index>> {
     let mut grouped: Vec<Vec<&Index>> = Vec::new();
     for index in indexes {
         match grouped.last_mut() {
@@ -307,8 +362,23 @@ fn by_collection(indexes: &[Index]) -> Vec<Vec<&Index>> {
     grouped
 }
 
-/// `IndexOptionsConflict` or `IndexKeySpecsConflict`.
-fn is_conflict(error: &mongodb::error::Error) -> bool {
-    use mongodb::error::ErrorKind;
-    matches!(error.kind.as_ref(), ErrorKind::Command(error) if matches!(error.code, 85 | 86))
+fn code(failure: &Failure) -> Option<i32> {
+    let Failure::Driver(error) = failure else {
+        return None;
+    };
+    match error.kind.as_ref() {
+        ErrorKind::Command(error) => Some(error.code),
+        _ => None,
+    }
+}
+
+/// `NamespaceNotFound`.
+fn is_no_collection(failure: &Failure) -> bool {
+    code(failure) == Some(26)
+}
+
+/// `IndexOptionsConflict`, `IndexKeySpecsConflict`, or documents that a unique index can't have: it is of no use to try
+/// again before somebody has looked.
+fn is_in_the_way(failure: &Failure) -> bool {
+    failure.is_duplicate() || matches!(code(failure), Some(85 | 86))
 }
