@@ -27,6 +27,9 @@ pub(crate) enum Area {
     /// Rooms
     #[command(subcommand)]
     Room(Room),
+    /// Jobs that were given up
+    #[command(subcommand)]
+    Jobs(Jobs),
     /// How the running server is; exit code 1 if none runs
     Status,
     /// The configuration
@@ -107,6 +110,22 @@ pub(crate) enum Room {
     Archive {
         /// Its name
         name: String,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List the jobs that failed for good, the newest 1,000: what they were to do, and why they failed
+    List,
+    /// Have one tried again, as if it were new
+    Retry {
+        /// Its id
+        id: String,
+    },
+    /// Forget one; it is never done
+    Drop {
+        /// Its id
+        id: String,
     },
 }
 

@@ -5,6 +5,7 @@
 mod arguments;
 mod configuration;
 mod door;
+mod jobs;
 mod output;
 mod rooms;
 mod users;
@@ -26,14 +27,13 @@ fn main() -> ExitCode {
     let loaded = config::load(&Inputs::of_process(flags, file));
     let done = match arguments.area {
         Area::Config(what) => configuration::run(&what, &loaded, output),
-        Area::User(_) | Area::Session(_) | Area::Room(_) | Area::Status => {
-            configured(loaded).and_then(|config| {
+        Area::User(_) | Area::Session(_) | Area::Room(_) | Area::Jobs(_) | Area::Status => configured(loaded)
+            .and_then(|config| {
                 let runtime = tokio::runtime::Builder::new_current_thread()
                     .enable_all()
                     .build()?;
                 runtime.block_on(administrate(arguments.area, &config, output))
-            })
-        }
+            }),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -55,6 +55,7 @@ async fn administrate(area: Area, config: &Config, output: Output) -> Result<(),
         Area::User(what) => users::users(what, &mut door, output).await,
         Area::Session(what) => users::sessions(what, &mut door, output).await,
         Area::Room(what) => rooms::run(what, &mut door, output).await,
+        Area::Jobs(what) => jobs::run(&what, &mut door, output).await,
         Area::Status | Area::Config(_) => Ok(()),
     };
     door.close().await;

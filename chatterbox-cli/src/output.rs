@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::str::FromStr;
 
 use chatterbox_server::config::Problem;
 use chatterbox_server::control::ClientError;
@@ -106,6 +107,12 @@ pub(crate) fn failed(failure: &Failure) -> ExitCode {
         }
     };
     ExitCode::from(code)
+}
+
+/// An id that was typed.
+pub(crate) fn id<T: FromStr>(text: &str, what: &str) -> Result<T, Failure> {
+    text.parse()
+        .map_err(|_| Failure::Wrong(format!("{text} is not the id of a {what}")))
 }
 
 /// Prints text as it is.

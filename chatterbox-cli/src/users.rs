@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use crate::arguments::{Session, User};
 use crate::door::Door;
-use crate::output::{Failure, Output};
+use crate::output::{Failure, Output, id};
 
 pub(crate) async fn users(what: User, door: &mut Door, output: Output) -> Result<(), Failure> {
     match what {
@@ -122,11 +122,6 @@ async fn find(user: &str, door: &mut Door) -> Result<UserId, Failure> {
     let found = users.iter().find(|one| fold(text(one, "username")) == key);
     let found = found.ok_or_else(|| Failure::Wrong(format!("there is no user {user}")))?;
     id(text(found, "id"), "user")
-}
-
-fn id<T: std::str::FromStr>(text: &str, what: &str) -> Result<T, Failure> {
-    text.parse()
-        .map_err(|_| Failure::Wrong(format!("{text} is not the id of a {what}")))
 }
 
 fn text<'a>(value: &'a Value, field: &str) -> &'a str {

@@ -5,11 +5,14 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use chatterbox_core::app::jobs::Job;
+use chatterbox_core::ids::JobId;
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::{
     BlockStore, ConversationLog, ConversationStore, SessionStore, Stores, UserStore,
 };
-use chatterbox_server::adapters::embedded::EmbeddedStore;
+use chatterbox_core::testkit::samples::now;
+use chatterbox_server::adapters::embedded::{EmbeddedStore, FILE_NAME};
 use tempfile::TempDir;
 
 /// A port of a store in a directory that goes when the port goes.
@@ -91,3 +94,20 @@ chatterbox_core::conversation_lists_conformance!(async || stores());
 chatterbox_core::message_store_conformance!(async || stores());
 chatterbox_core::conversation_log_conformance!(async || log());
 chatterbox_core::queue_conformance!(async || queue());
+
+/// What a newer version has left in the file.
+async fn queue_with(id: JobId, job: &'static str) -> InTempDir<dyn Queue> {
+    let dir = tempfile::tempdir().unwrap();
+    let store = EmbeddedStore::open(dir.path()).unwrap();
+    store.queue().push(id, &Job::SweepInvites, now()).await.unwrap();
+    store.close().await;
+    let file = rusqlite::Connection::open(dir.path().join(FILE_NAME)).unwrap();
+    file.execute("UPDATE jobs SET job = ?1", [job]).unwrap();
+    drop(file);
+    InTempDir {
+        port: EmbeddedStore::open(dir.path()).unwrap().queue(),
+        _dir: dir,
+    }
+}
+
+chatterbox_core::unknown_jobs_conformance!(queue_with);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Error, Outcome, Toll, accounts, conversations, digest, looking, messages, people, presence, rooms,
+    App, Error, Outcome, Toll, accounts, conversations, digest, jobs, looking, messages, people, presence, rooms,
     typing,
 };
 pub use crate::auth::Principal;
@@ -283,6 +283,12 @@ commands! {
     ListSessions: accounts::ListSessions => accounts::SessionList,
     /// End a user's sessions.
     RevokeSessions: accounts::RevokeSessions => accounts::SessionsRevoked,
+    /// List jobs that were given up (S-019).
+    ListDeadJobs: jobs::ListDeadJobs => jobs::DeadJobList,
+    /// Have a job that was given up tried again (S-019).
+    RetryJob: jobs::RetryJob => jobs::JobRevived,
+    /// Forget a job that was given up (S-019).
+    DiscardJob: jobs::DiscardJob => jobs::JobDiscarded,
     /// Make a room (S-076).
     CreateRoom: rooms::CreateRoom => rooms::RoomCreated,
     /// List rooms (S-074).

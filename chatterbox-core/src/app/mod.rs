@@ -33,6 +33,7 @@ use crate::ids::IdSource;
 use crate::log::Log;
 use crate::ports::audience::Audience;
 use crate::ports::presence::Presence;
+use crate::ports::queue::DeadLetters;
 use crate::ports::storage::Stores;
 use crate::views::Names;
 
@@ -52,6 +53,8 @@ pub struct App {
     pub audience: Arc<dyn Audience>,
     /// Who is online.
     pub presence: Arc<dyn Presence>,
+    /// Jobs that were given up.
+    pub dead_letters: Arc<dyn DeadLetters>,
     /// Public users by id.
     pub names: Names,
     /// Rooms by name and their members, as far as they are in use.

@@ -8,7 +8,7 @@ use super::{AtItsBound, lock};
 use crate::app::jobs::Job;
 use crate::clock::Timestamp;
 use crate::ids::JobId;
-use crate::ports::queue::{Buried, Claimed, Queue, QueueError};
+use crate::ports::queue::{Buried, Claimed, DeadLetters, Queue, QueueError};
 
 /// Jobs in memory; they end with the process.
 #[derive(Debug)]
@@ -30,8 +30,16 @@ type Due = (Timestamp, u64);
 
 #[derive(Debug)]
 enum Row {
-    Living { job: Job, attempts: u32, due: Due },
-    Buried,
+    Living {
+        job: Job,
+        attempts: u32,
+        due: Due,
+    },
+    /// As `buried` has it under this number.
+    Buried {
+        job: Job,
+        order: u64,
+    },
 }
 
 impl MemoryQueue {
@@ -50,6 +58,23 @@ impl Jobs {
         self.arrivals
     }
 
+    fn add(&mut self, id: JobId, job: Job, not_before: Timestamp) {
+        let (attempts, due) = (0, (not_before, self.arrival()));
+        self.due.insert(due, id);
+        self.by_id.insert(id, Row::Living { job, attempts, due });
+    }
+
+    fn take_buried(&mut self, id: JobId) -> Option<Job> {
+        let Some(Row::Buried { order, .. }) = self.by_id.get(&id) else {
+            return None;
+        };
+        self.buried.remove(order);
+        match self.by_id.remove(&id) {
+            Some(Row::Buried { job, .. } | Row::Living { job, .. }) => Some(job),
+            None => None,
+        }
+    }
+
     /// Claims those of `ids` that may start, until `until`.
     fn claim(&mut self, ids: &[JobId], now: Timestamp, until: Timestamp) -> Vec<Claimed> {
         let mut claimed = Vec::with_capacity(ids.len());
@@ -64,7 +89,7 @@ impl Jobs {
                     });
                     self.put_off(*id, until);
                 }
-                Some(Row::Living { .. } | Row::Buried) | None => {}
+                Some(Row::Living { .. } | Row::Buried { .. }) | None => {}
             }
         }
         claimed
@@ -93,16 +118,7 @@ impl Queue for MemoryQueue {
                 entries: self.entries,
             })));
         }
-        let due = (not_before, jobs.arrival());
-        jobs.due.insert(due, id);
-        jobs.by_id.insert(
-            id,
-            Row::Living {
-                job: job.clone(),
-                attempts: 0,
-                due,
-            },
-        );
+        jobs.add(id, job.clone(), not_before);
         Ok(())
     }
 
@@ -126,6 +142,11 @@ impl Queue for MemoryQueue {
         Ok(lock(&self.jobs).claim(ids, now, now.plus(lease)))
     }
 
+    async fn renew(&self, id: JobId, until: Timestamp) -> Result<(), QueueError> {
+        lock(&self.jobs).put_off(id, until);
+        Ok(())
+    }
+
     async fn done(&self, id: JobId) -> Result<(), QueueError> {
         let mut jobs = lock(&self.jobs);
         if let Some(Row::Living { due, .. }) = jobs.by_id.get(&id) {
@@ -144,30 +165,47 @@ impl Queue for MemoryQueue {
     async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
         let mut jobs = lock(&self.jobs);
         match jobs.by_id.remove(&id) {
-            Some(Row::Living { job, due, .. }) => {
+            Some(Row::Living { job, due, attempts }) => {
                 jobs.due.remove(&due);
                 let order = jobs.arrival();
                 jobs.buried.insert(
                     order,
                     Buried {
                         id,
-                        job,
+                        kind: job.kind().to_owned(),
+                        attempts,
                         reason: reason.to_owned(),
                         at: now,
                     },
                 );
-                jobs.by_id.insert(id, Row::Buried);
+                jobs.by_id.insert(id, Row::Buried { job, order });
             }
-            Some(Row::Buried) => {
-                jobs.by_id.insert(id, Row::Buried);
+            Some(buried @ Row::Buried { .. }) => {
+                jobs.by_id.insert(id, buried);
             }
             None => {}
         }
         Ok(())
     }
+}
 
+#[async_trait]
+impl DeadLetters for MemoryQueue {
     async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
         let jobs = lock(&self.jobs);
         Ok(jobs.buried.values().rev().take(limit).cloned().collect())
+    }
+
+    async fn revive(&self, id: JobId, not_before: Timestamp) -> Result<bool, QueueError> {
+        let mut jobs = lock(&self.jobs);
+        let Some(job) = jobs.take_buried(id) else {
+            return Ok(false);
+        };
+        jobs.add(id, job, not_before);
+        Ok(true)
+    }
+
+    async fn discard(&self, id: JobId) -> Result<bool, QueueError> {
+        Ok(lock(&self.jobs).take_buried(id).is_some())
     }
 }

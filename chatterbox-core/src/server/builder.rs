@@ -135,6 +135,7 @@ impl Builder {
             accounts,
             audience: log.deliveries.clone(),
             presence: ports.presence.clone(),
+            dead_letters: ports.queue.clone(),
             names: names.clone(),
             rooms: Directory::new(ports.stores.conversations.clone()),
             quotas: settings.quotas,

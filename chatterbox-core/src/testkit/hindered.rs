@@ -1,12 +1,15 @@
 use std::future::Future;
+use std::time::Duration;
 
 use async_trait::async_trait;
 
 use super::conformance::Port;
+use crate::app::jobs::Job;
 use crate::clock::Timestamp;
 use crate::domain::entry::{ClientMessageId, Entry, Seq};
 use crate::domain::session::Session;
-use crate::ids::{ConversationId, EntryId, SessionId, UserId};
+use crate::ids::{ConversationId, EntryId, JobId, SessionId, UserId};
+use crate::ports::queue::{Buried, Claimed, DeadLetters, Queue, QueueError};
 use crate::ports::rate_limit::{Decision, RateLimitError, RateLimiter, Take};
 use crate::ports::storage::{Appended, ConversationLog, Head, NewEntry, Rotation, SessionStore, StoreError};
 
@@ -211,5 +214,70 @@ impl<P: Port<Target: RateLimiter>, H: Hindrance> RateLimiter for Hindered<P, H> 
         self.hindrance
             .around(self.inner.take(buckets), |fault| RateLimitError(Box::new(fault)))
             .await
+    }
+}
+
+fn queue_away(fault: PlannedFault) -> QueueError {
+    QueueError(Box::new(fault))
+}
+
+#[async_trait]
+impl<P: Port<Target: Queue>, H: Hindrance> Queue for Hindered<P, H> {
+    async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError> {
+        let call = self.inner.push(id, job, not_before);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
+        let call = self.inner.claim(now, lease, limit);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn claim_these(
+        &self,
+        ids: &[JobId],
+        now: Timestamp,
+        lease: Duration,
+    ) -> Result<Vec<Claimed>, QueueError> {
+        let call = self.inner.claim_these(ids, now, lease);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn renew(&self, id: JobId, until: Timestamp) -> Result<(), QueueError> {
+        let call = self.inner.renew(id, until);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn done(&self, id: JobId) -> Result<(), QueueError> {
+        let call = self.inner.done(id);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn retry(&self, id: JobId, not_before: Timestamp) -> Result<(), QueueError> {
+        let call = self.inner.retry(id, not_before);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
+        let call = self.inner.bury(id, reason, now);
+        self.hindrance.around(call, queue_away).await
+    }
+}
+
+#[async_trait]
+impl<P: Port<Target: Queue>, H: Hindrance> DeadLetters for Hindered<P, H> {
+    async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
+        let call = self.inner.buried(limit);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn revive(&self, id: JobId, not_before: Timestamp) -> Result<bool, QueueError> {
+        let call = self.inner.revive(id, not_before);
+        self.hindrance.around(call, queue_away).await
+    }
+
+    async fn discard(&self, id: JobId) -> Result<bool, QueueError> {
+        let call = self.inner.discard(id);
+        self.hindrance.around(call, queue_away).await
     }
 }

@@ -1,5 +1,11 @@
 //! The administrator at a terminal, with the server running and without.
 
+use std::path::Path;
+
+use chatterbox_core::app::jobs::Job;
+use chatterbox_core::clock::{Clock as _, SystemClock};
+use chatterbox_core::ids::{JobId, SystemIds};
+use chatterbox_server::adapters::embedded::EmbeddedStore;
 use chatterbox_tests::{PASSWORD, TestServer, chatterbox_cli};
 use serde_json::json;
 
@@ -72,4 +78,67 @@ async fn the_tool_works_on_the_store_itself_when_no_server_runs() {
     let server = stopped.restarted().await;
     let mut bob = server.person("bob").await;
     bob.joins("offline").await;
+}
+
+/// Jobs that were given up, in the store of a server that doesn't run.
+async fn bury(data: &Path, jobs: &[JobId]) {
+    let store = EmbeddedStore::open(data).expect("nobody has it open");
+    let (queue, now) = (store.queue(), SystemClock.now());
+    for id in jobs {
+        queue
+            .push(*id, &Job::SweepInvites, now)
+            .await
+            .expect("it is pushed");
+        queue
+            .bury(*id, "the disk was full", now)
+            .await
+            .expect("it is given up");
+    }
+    store.close().await;
+}
+
+/// S-019: jobs that were given up are seen, tried again and forgotten, without a server and with one.
+#[tokio::test]
+async fn s_019_dead_jobs_are_in_the_operators_hands() {
+    let server = TestServer::start().await;
+    let data = server.data_dir();
+    server.signal("TERM").await;
+    let (ended, stopped) = server.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
+    let ids = SystemIds::new();
+    let [first, second, third] = std::array::from_fn(|_| JobId::new(&ids));
+    bury(&data, &[first, second, third]).await;
+
+    let listed = chatterbox_cli(&data, &["jobs", "list"], "").await;
+    assert_eq!(listed.code, 0, "{listed:?}");
+    for part in [first.to_string().as_str(), "sweepInvites", "the disk was full"] {
+        assert!(listed.output.contains(part), "{listed:?}");
+    }
+    let retry =
+        async |id: JobId| chatterbox_cli(&data, &["jobs", "retry", &id.to_string(), "--json"], "").await;
+    retry(first).await.json();
+
+    let server = stopped.restarted().await;
+    let list = async || {
+        let listed = chatterbox_cli(&data, &["jobs", "list", "--json"], "")
+            .await
+            .json();
+        let items = listed["items"].as_array().cloned().unwrap_or_default();
+        items
+            .iter()
+            .map(|job| job["id"].as_str().unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(list().await, [third.to_string(), second.to_string()]);
+    retry(second).await.json();
+    let forget = ["jobs", "drop", &third.to_string(), "--json"];
+    chatterbox_cli(&data, &forget, "").await.json();
+    assert!(list().await.is_empty());
+    for refused in [chatterbox_cli(&data, &forget, "").await, retry(first).await] {
+        assert_eq!(refused.code, 1, "{refused:?}");
+        assert!(refused.errors.contains("NOT_FOUND"), "{refused:?}");
+    }
+    server.signal("TERM").await;
+    let (ended, _) = server.ended().await;
+    assert_eq!(ended.code, Some(0), "{}", ended.log);
 }

@@ -130,6 +130,7 @@ impl World {
             },
             audience: deliveries.clone(),
             presence: presence.clone(),
+            dead_letters: Arc::new(MemoryQueue::new(1)),
             names: names.clone(),
             rooms: Directory::new(stores.conversations.clone()),
             quotas: options.quotas,

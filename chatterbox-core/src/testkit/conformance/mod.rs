@@ -25,6 +25,7 @@ pub mod projections;
 pub mod queue;
 pub mod rate_limiter;
 pub mod session_store;
+pub mod unknown_jobs;
 pub mod user_store;
 
 use std::future::Future;
@@ -109,6 +110,7 @@ mod tests {
             ("queue", include_str!("queue.rs")),
             ("rate_limiter", include_str!("rate_limiter.rs")),
             ("session_store", include_str!("session_store.rs")),
+            ("unknown_jobs", include_str!("unknown_jobs.rs")),
             ("user_store", include_str!("user_store.rs")),
         ] {
             let (_, after) = source.split_once("macro_rules!").unwrap();
@@ -121,7 +123,7 @@ mod tests {
             assert!(!behaviours.is_empty(), "{suite}");
             for behaviour in behaviours {
                 assert!(
-                    named.contains(&format!(" {behaviour},")),
+                    named.contains(&format!(" {behaviour},")) || named.contains(&format!("[{behaviour}]")),
                     "{suite}: {behaviour} is never run"
                 );
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Port, at_once};
 use crate::app::jobs::Job;
 use crate::ids::JobId;
-use crate::ports::queue::{Buried, Claimed, Queue};
+use crate::ports::queue::{Buried, Claimed, DeadLetters as _, Queue};
 use crate::testkit::SeededIds;
 use crate::testkit::samples::{in_secs, now};
 
@@ -27,6 +27,9 @@ macro_rules! queue_conformance {
                 a_failed_job_comes_back_when_it_may,
                 a_buried_job_is_kept_but_not_claimed,
                 buried_jobs_are_told_newest_first,
+                a_revived_job_is_as_new,
+                a_discarded_job_is_forgotten,
+                a_renewed_job_stays_hidden,
                 the_same_job_again_changes_nothing,
                 what_is_done_to_unknown_jobs_is_ignored,
                 named_jobs_are_claimed_if_they_may_start,
@@ -185,7 +188,8 @@ where
     assert_eq!(queue.claim(in_secs(1_000), LEASE, 1).await.unwrap(), []);
     let expected = Buried {
         id,
-        job: JOB,
+        kind: JOB.kind().to_owned(),
+        attempts: 1,
         reason: "it \"never\" works ✗".to_owned(),
         at: in_secs(3),
     };
@@ -206,6 +210,94 @@ where
     }
     let told: Vec<JobId> = queue.buried(3).await.unwrap().iter().map(|job| job.id).collect();
     assert_eq!(told, [jobs[3], jobs[2], jobs[1]]);
+}
+
+/// Counted anew, when it may, and once: an operator has mended the cause.
+pub async fn a_revived_job_is_as_new<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Queue>,
+{
+    let queue = make().await;
+    let ids = SeededIds::new(1);
+    let [id, living, unknown] = std::array::from_fn(|_| JobId::new(&ids));
+    queue.push(living, &JOB, in_secs(9_000)).await.unwrap();
+    queue.push(id, &JOB, now()).await.unwrap();
+    for secs in [0, 100] {
+        queue.claim(in_secs(secs), LEASE, 10).await.unwrap();
+    }
+    queue.bury(id, "no", in_secs(101)).await.unwrap();
+    for none in [living, unknown] {
+        assert!(!queue.revive(none, now()).await.unwrap());
+    }
+    assert!(queue.revive(id, in_secs(200)).await.unwrap());
+    assert!(!queue.revive(id, in_secs(150)).await.unwrap(), "it lives");
+    assert_eq!(queue.buried(10).await.unwrap(), []);
+    assert_eq!(queue.claim(in_secs(199), LEASE, 10).await.unwrap(), []);
+    let first = Claimed {
+        id,
+        job: JOB,
+        attempt: 1,
+    };
+    assert_eq!(queue.claim(in_secs(200), LEASE, 10).await.unwrap(), [first]);
+    queue.bury(id, "still not", in_secs(201)).await.unwrap();
+    let buried = queue.buried(10).await.unwrap();
+    let told: Vec<_> = buried
+        .iter()
+        .map(|job| (job.id, job.attempts, &*job.reason))
+        .collect();
+    assert_eq!(told, [(id, 1, "still not")]);
+}
+
+/// Only if it was given up; its id is free again.
+pub async fn a_discarded_job_is_forgotten<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Queue>,
+{
+    let queue = make().await;
+    let ids = SeededIds::new(1);
+    let [id, living, other] = std::array::from_fn(|_| JobId::new(&ids));
+    for job in [id, other] {
+        queue.push(job, &JOB, now()).await.unwrap();
+        queue.bury(job, "no", now()).await.unwrap();
+    }
+    queue.push(living, &JOB, now()).await.unwrap();
+    assert!(!queue.discard(living).await.unwrap());
+    assert!(queue.discard(id).await.unwrap());
+    assert!(!queue.discard(id).await.unwrap(), "it is gone");
+    let left: Vec<JobId> = queue.buried(10).await.unwrap().iter().map(|job| job.id).collect();
+    assert_eq!(left, [other]);
+    queue.push(id, &JOB, in_secs(1)).await.unwrap();
+    let mut claimed = ids_of(&queue.claim(in_secs(1), LEASE, 10).await.unwrap());
+    claimed.sort_unstable();
+    assert_eq!(claimed, [id, living]);
+}
+
+/// By whoever works on it for longer than they thought; only what lives is.
+pub async fn a_renewed_job_stays_hidden<P>(make: impl AsyncFn() -> P)
+where
+    P: Port<Target: Queue>,
+{
+    let queue = make().await;
+    let ids = SeededIds::new(1);
+    let [id, buried, unknown] = std::array::from_fn(|_| JobId::new(&ids));
+    queue.push(buried, &JOB, now()).await.unwrap();
+    queue.bury(buried, "no", now()).await.unwrap();
+    queue.push(id, &JOB, now()).await.unwrap();
+    queue.claim(now(), LEASE, 10).await.unwrap();
+    for job in [id, buried, unknown] {
+        queue.renew(job, in_secs(100)).await.unwrap();
+    }
+    assert_eq!(queue.claim(in_secs(99), LEASE, 10).await.unwrap(), []);
+    let again = queue.claim(in_secs(100), LEASE, 10).await.unwrap();
+    assert_eq!(
+        again,
+        [Claimed {
+            id,
+            job: JOB,
+            attempt: 2
+        }]
+    );
+    assert_eq!(queue.buried(10).await.unwrap().len(), 1);
 }
 
 /// While it waits, while it is held, and after it was given up.

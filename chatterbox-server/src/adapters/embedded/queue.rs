@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use chatterbox_core::app::jobs::Job;
 use chatterbox_core::clock::Timestamp;
 use chatterbox_core::ids::JobId;
-use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
+use chatterbox_core::ports::queue::{Buried, Claimed, DeadLetters, Queue, QueueError, UNKNOWN_PAUSE};
 use chatterbox_core::ports::storage::StoreError;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
@@ -18,11 +18,12 @@ impl EmbeddedQueue {
         EmbeddedQueue(store.clone())
     }
 
+    /// Whether there was anything to change.
     async fn change(
         &self,
         statement: &'static str,
         values: impl rusqlite::Params + Send + 'static,
-    ) -> Result<(), QueueError> {
+    ) -> Result<bool, QueueError> {
         self.0
             .writer
             .write(move |writing| {
@@ -30,7 +31,7 @@ impl EmbeddedQueue {
                     .connection
                     .prepare_cached(statement)
                     .and_then(|mut statement| statement.execute(values))
-                    .map(drop)
+                    .map(|changed| changed > 0)
                     .map_err(store_error)
             })
             .await
@@ -45,6 +46,19 @@ fn queue_error(error: StoreError) -> QueueError {
 const BURY: &str = "UPDATE jobs SET buried_at = ?2, reason = ?3,
         burial = (SELECT coalesce(max(burial), 0) + 1 FROM jobs WHERE burial IS NOT NULL)
     WHERE id = ?1 AND burial IS NULL";
+
+const PUT_OFF: &str = "UPDATE jobs SET due = ?2 WHERE id = ?1 AND burial IS NULL";
+
+fn read_buried(row: &Row<'_>) -> rusqlite::Result<Buried> {
+    let stored: String = row.get(1)?;
+    Ok(Buried {
+        id: JobId::from_bytes(row.get(0)?),
+        kind: Job::kind_of(&stored),
+        attempts: row.get(2)?,
+        reason: row.get(3)?,
+        at: Timestamp::from_millis(row.get(4)?),
+    })
+}
 
 /// A job that may start: its id, its text, and which attempt comes next.
 type Ready = ([u8; 12], String, u32);
@@ -85,13 +99,11 @@ fn claim(
 ) -> rusqlite::Result<Vec<Claimed>> {
     let mut claimed = Vec::with_capacity(ready.len());
     for (id, job, attempt) in ready {
-        // A job of a version that this one doesn't know is given up rather than tried for ever.
         let Ok(job) = serde_json::from_str(&job) else {
-            connection.prepare_cached(BURY)?.execute(params![
-                id,
-                now.as_millis(),
-                "not known to this version"
-            ])?;
+            // The version that left it here comes back.
+            connection
+                .prepare_cached("UPDATE jobs SET due = ?2 WHERE id = ?1")?
+                .execute(params![id, now.plus(UNKNOWN_PAUSE).as_millis()])?;
             continue;
         };
         connection
@@ -115,6 +127,7 @@ impl Queue for EmbeddedQueue {
             (*id.as_bytes(), job, not_before.as_millis()),
         )
         .await
+        .map(drop)
     }
 
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
@@ -166,60 +179,67 @@ impl Queue for EmbeddedQueue {
             .map_err(queue_error)
     }
 
+    async fn renew(&self, id: JobId, until: Timestamp) -> Result<(), QueueError> {
+        self.change(PUT_OFF, (*id.as_bytes(), until.as_millis()))
+            .await
+            .map(drop)
+    }
+
     async fn done(&self, id: JobId) -> Result<(), QueueError> {
         self.change(
             "DELETE FROM jobs WHERE id = ?1 AND burial IS NULL",
             [*id.as_bytes()],
         )
         .await
+        .map(drop)
     }
 
     async fn retry(&self, id: JobId, not_before: Timestamp) -> Result<(), QueueError> {
-        self.change(
-            "UPDATE jobs SET due = ?2 WHERE id = ?1 AND burial IS NULL",
-            (*id.as_bytes(), not_before.as_millis()),
-        )
-        .await
+        self.change(PUT_OFF, (*id.as_bytes(), not_before.as_millis()))
+            .await
+            .map(drop)
     }
 
     async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
         self.change(BURY, (*id.as_bytes(), now.as_millis(), reason.to_owned()))
             .await
+            .map(drop)
     }
+}
 
+#[async_trait]
+impl DeadLetters for EmbeddedQueue {
     async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let rows: Vec<([u8; 12], String, String, i64)> = self
-            .0
+        self.0
             .readers
             .read(move |connection| {
                 connection
                     .prepare_cached(
-                        "SELECT id, job, reason, buried_at FROM jobs WHERE burial IS NOT NULL
+                        "SELECT id, job, attempts, reason, buried_at FROM jobs WHERE burial IS NOT NULL
                          ORDER BY burial DESC LIMIT ?1",
                     )
-                    .and_then(|mut buried| {
-                        buried
-                            .query_map([limit], |row| {
-                                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
-                            })?
-                            .collect()
-                    })
+                    .and_then(|mut buried| buried.query_map([limit], read_buried)?.collect())
                     .map_err(store_error)
             })
             .await
-            .map_err(queue_error)?;
-        // Jobs of a version that this one doesn't know can't be shown; they stay.
-        Ok(rows
-            .into_iter()
-            .filter_map(|(id, job, reason, at)| {
-                Some(Buried {
-                    id: JobId::from_bytes(id),
-                    job: serde_json::from_str(&job).ok()?,
-                    reason,
-                    at: Timestamp::from_millis(at),
-                })
-            })
-            .collect())
+            .map_err(queue_error)
+    }
+
+    async fn revive(&self, id: JobId, not_before: Timestamp) -> Result<bool, QueueError> {
+        self.change(
+            "UPDATE jobs SET due = ?2, attempts = 0, burial = NULL, buried_at = NULL, reason = NULL
+             WHERE id = ?1 AND burial IS NOT NULL",
+            (*id.as_bytes(), not_before.as_millis()),
+        )
+        .await
+    }
+
+    async fn discard(&self, id: JobId) -> Result<bool, QueueError> {
+        self.change(
+            "DELETE FROM jobs WHERE id = ?1 AND burial IS NOT NULL",
+            [*id.as_bytes()],
+        )
+        .await
     }
 }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use chatterbox_core::app::jobs::Job;
 use chatterbox_core::clock::Timestamp;
 use chatterbox_core::ids::JobId;
-use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
+use chatterbox_core::ports::queue::{Buried, Claimed, DeadLetters, Queue, QueueError, UNKNOWN_PAUSE};
 use chatterbox_core::ports::storage::StoreError;
 use mongodb::Collection;
 use mongodb::bson::oid::ObjectId;
@@ -17,6 +17,9 @@ use serde::{Deserialize, Serialize};
 use super::Shared;
 use super::error::{corrupt, unless_duplicate};
 use super::ids::{self, Id as _, number, stamp, time};
+
+/// Jobs of unknown kinds that one claim leaves behind; above, the others wait for the next.
+const UNKNOWN_MAX: usize = 100;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -58,14 +61,6 @@ impl MongoQueue {
         updated.map(drop).map_err(failed)
     }
 
-    async fn put_under(&self, id: ObjectId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
-        self.change(
-            id,
-            doc! { "$set": { "buriedAt": stamp(now), "reason": reason }, "$unset": { "due": "" } },
-        )
-        .await
-    }
-
     /// Takes the job that has waited longest.
     async fn claim_one(&self, now: Timestamp, lease: Duration) -> Result<Option<JobRow>, QueueError> {
         let due = doc! { "due": { "$lte": stamp(now) } };
@@ -102,10 +97,15 @@ impl MongoQueue {
         Ok(None)
     }
 
-    /// A job of a version that this one doesn't know is given up rather than tried for ever.
+    /// A job of another version is left where it is; the attempt is not counted.
     async fn understood(&self, row: JobRow, now: Timestamp) -> Result<Option<Claimed>, QueueError> {
         let Ok(job) = serde_json::from_str(&row.job) else {
-            self.put_under(row.id, "not known to this version", now).await?;
+            let due = stamp(now.plus(UNKNOWN_PAUSE));
+            self.change(
+                row.id,
+                doc! { "$set": { "due": due }, "$inc": { "attempts": -1_i64 } },
+            )
+            .await?;
             return Ok(None);
         };
         Ok(Some(Claimed {
@@ -135,11 +135,15 @@ impl Queue for MongoQueue {
     /// A round trip for each job, and 2 when there are no more.
     async fn claim(&self, now: Timestamp, lease: Duration, limit: usize) -> Result<Vec<Claimed>, QueueError> {
         let mut claimed = Vec::new();
-        while claimed.len() < limit {
+        let mut unknown = 0;
+        while claimed.len() < limit && unknown < UNKNOWN_MAX {
             let Some(row) = self.claim_one(now, lease).await? else {
                 break;
             };
-            claimed.extend(self.understood(row, now).await?);
+            match self.understood(row, now).await? {
+                Some(job) => claimed.push(job),
+                None => unknown += 1,
+            }
         }
         Ok(claimed)
     }
@@ -161,6 +165,11 @@ impl Queue for MongoQueue {
         Ok(claimed)
     }
 
+    async fn renew(&self, id: JobId, until: Timestamp) -> Result<(), QueueError> {
+        self.change(id.oid(), doc! { "$set": { "due": stamp(until) } })
+            .await
+    }
+
     async fn done(&self, id: JobId) -> Result<(), QueueError> {
         let living = doc! { "_id": id.oid(), "due": { "$exists": true } };
         let delete = self.jobs.delete_one(living);
@@ -174,9 +183,16 @@ impl Queue for MongoQueue {
     }
 
     async fn bury(&self, id: JobId, reason: &str, now: Timestamp) -> Result<(), QueueError> {
-        self.put_under(id.oid(), reason, now).await
+        self.change(
+            id.oid(),
+            doc! { "$set": { "buriedAt": stamp(now), "reason": reason }, "$unset": { "due": "" } },
+        )
+        .await
     }
+}
 
+#[async_trait]
+impl DeadLetters for MongoQueue {
     async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
         if limit == 0 {
             return Ok(Vec::new());
@@ -190,20 +206,37 @@ impl Queue for MongoQueue {
         let rows = self.shared.gate.all(find).await.map_err(failed)?;
         let mut buried = Vec::new();
         for row in rows {
-            // Jobs of a version that this one doesn't know can't be shown; they stay.
-            let Ok(job) = serde_json::from_str(&row.job) else {
-                continue;
-            };
             let at = row
                 .buried_at
                 .ok_or_else(|| failed(corrupt("a job was given up at no time")))?;
             buried.push(Buried {
                 id: JobId::from_oid(row.id),
-                job,
+                kind: Job::kind_of(&row.job),
+                attempts: number(row.attempts).map_err(failed)?,
                 reason: row.reason.unwrap_or_default(),
                 at: time(at),
             });
         }
         Ok(buried)
     }
+    async fn revive(&self, id: JobId, not_before: Timestamp) -> Result<bool, QueueError> {
+        let update = self.jobs.update_one(
+            dead(id),
+            doc! {
+                "$set": { "due": stamp(not_before), "attempts": 0_i64 }, "$unset": { "buriedAt": "", "reason": "" },
+            },
+        );
+        let updated = self.shared.gate.call(update.into_future()).await;
+        Ok(updated.map_err(failed)?.matched_count > 0)
+    }
+
+    async fn discard(&self, id: JobId) -> Result<bool, QueueError> {
+        let delete = self.jobs.delete_one(dead(id));
+        let deleted = self.shared.gate.call(delete.into_future()).await;
+        Ok(deleted.map_err(failed)?.deleted_count > 0)
+    }
+}
+
+fn dead(id: JobId) -> Document {
+    doc! { "_id": id.oid(), "buriedAt": { "$exists": true } }
 }

@@ -4,7 +4,7 @@
 //! push ─▶ row ─▶ waiting (by when it may start) ─┐ claim.lua: what is due moves on, in order
 //! retry ─▶ row ─▶ waiting ───────────────────────┴─▶ stream ─▶ a worker of the group ─▶ claims that row
 //!                                                     ▲ what a dead worker left, when its lease is over
-//! done, bury ─▶ row ─▶ off the stream
+//! done, bury ─▶ row ─▶ off the stream             revive ─▶ as push
 //! sweep, every 10 s of a worker ─▶ rows that are due and on no stream
 //! ```
 //! The row decides who has a job, when it may start and how often it was tried. So whatever Redis tells twice, late or
@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use chatterbox_core::app::jobs::Job;
 use chatterbox_core::clock::Timestamp;
 use chatterbox_core::ids::{JobId, NodeId};
-use chatterbox_core::ports::queue::{Buried, Claimed, Queue, QueueError};
+use chatterbox_core::ports::queue::{Buried, Claimed, DeadLetters, Queue, QueueError};
 use deadpool_redis::redis::{Script, cmd};
 use tokio::time::Instant;
 
@@ -150,6 +150,22 @@ impl RedisQueue {
         held.insert(id, entry);
     }
 
+    /// Lets workers know of a job that has come.
+    async fn tell(&self, id: JobId, not_before: Timestamp) {
+        let mut tell = cmd("ZADD");
+        // A job that waits for another try keeps its time.
+        tell.arg(self.keys.jobs("waiting"))
+            .arg("NX")
+            .arg(not_before.as_millis())
+            .arg(id.to_string());
+        let told = self
+            .calls
+            .run(|mut line| async move { tell.query_async::<()>(&mut line).await });
+        if told.await.is_err() {
+            self.untold.store(true, Ordering::Release);
+        }
+    }
+
     /// Takes an entry off the stream, and sees to it that the job comes at the right time or not again.
     async fn settle(&self, id: JobId, entry: &str, next: Option<Next>) {
         let score = match next {
@@ -197,18 +213,7 @@ impl RedisQueue {
 impl Queue for RedisQueue {
     async fn push(&self, id: JobId, job: &Job, not_before: Timestamp) -> Result<(), QueueError> {
         self.rows.push(id, job, not_before).await?;
-        let mut tell = cmd("ZADD");
-        // A job that waits for another try keeps its time.
-        tell.arg(self.keys.jobs("waiting"))
-            .arg("NX")
-            .arg(not_before.as_millis())
-            .arg(id.to_string());
-        let told = self
-            .calls
-            .run(|mut line| async move { tell.query_async::<()>(&mut line).await });
-        if told.await.is_err() {
-            self.untold.store(true, Ordering::Release);
-        }
+        self.tell(id, not_before).await;
         Ok(())
     }
 
@@ -238,6 +243,11 @@ impl Queue for RedisQueue {
         self.rows.claim_these(ids, now, lease).await
     }
 
+    /// The entry of the stream may be given to another worker meanwhile: the row tells that it is held.
+    async fn renew(&self, id: JobId, until: Timestamp) -> Result<(), QueueError> {
+        self.rows.renew(id, until).await
+    }
+
     async fn done(&self, id: JobId) -> Result<(), QueueError> {
         self.rows.done(id).await?;
         self.settle_held(id, Next::Never).await;
@@ -255,8 +265,23 @@ impl Queue for RedisQueue {
         self.settle_held(id, Next::Never).await;
         Ok(())
     }
+}
 
+#[async_trait]
+impl DeadLetters for RedisQueue {
     async fn buried(&self, limit: usize) -> Result<Vec<Buried>, QueueError> {
         self.rows.buried(limit).await
+    }
+
+    async fn revive(&self, id: JobId, not_before: Timestamp) -> Result<bool, QueueError> {
+        let revived = self.rows.revive(id, not_before).await?;
+        if revived {
+            self.tell(id, not_before).await;
+        }
+        Ok(revived)
+    }
+
+    async fn discard(&self, id: JobId) -> Result<bool, QueueError> {
+        self.rows.discard(id).await
     }
 }
