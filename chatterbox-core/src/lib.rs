@@ -32,6 +32,7 @@ pub mod layers;
 pub mod live;
 pub mod log;
 pub mod memory;
+pub mod outage;
 pub mod ports;
 pub mod realtime;
 pub mod role;

@@ -5,6 +5,7 @@ use super::end_sessions;
 use crate::app::EndReason;
 use crate::clock::{Clock, Timestamp};
 use crate::hub::{Channel, Hub};
+use crate::outage::Outage;
 use crate::ports::storage::SessionStore;
 
 /// How often a node looks for revocations of others: with the rest of the way a socket ends within a second (I8).
@@ -21,6 +22,7 @@ pub(crate) async fn follow_revocations(
     clock: Arc<dyn Clock>,
     hub: Arc<Hub<Channel>>,
 ) {
+    let mut outage = Outage::new("sessions that other nodes have ended can't be read");
     loop {
         tokio::time::sleep(LOOK_EVERY).await;
         let since = clock.now().as_millis().saturating_sub(LOOK_BACK_MS);
@@ -28,11 +30,11 @@ pub(crate) async fn follow_revocations(
             .revoked_since(Timestamp::from_millis(since), TAKEN_MAX)
             .await
         {
-            Ok(revoked) => end_sessions(&hub, &revoked, EndReason::Revoked),
-            Err(error) => tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "revoked sessions could not be read; tried again in half a second"
-            ),
+            Ok(revoked) => {
+                outage.worked();
+                end_sessions(&hub, &revoked, EndReason::Revoked);
+            }
+            Err(error) => outage.failed(&error),
         }
     }
 }

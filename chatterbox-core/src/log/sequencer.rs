@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::domain::entry::{ClientMessageId, Entry, EntryKind};
 use crate::error::Error;
 use crate::ids::{ConversationId, EntryId, UserId};
+use crate::outage::Outage;
 use crate::ports::storage::Stores;
 use crate::tasks::Tasks;
 
@@ -339,26 +340,24 @@ async fn repair_one(stores: &Stores, conversation: ConversationId) -> Result<(),
 
 /// Brings rows up to date for ever that nodes have left behind which are gone.
 pub(crate) async fn repair_regularly(log: Log) {
+    let mut outage = Outage::new("the rows that dead nodes left behind can't be brought up to date");
     loop {
         tokio::time::sleep(REPAIR_EVERY).await;
-        if let Err(error) = log.repair().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the rows that dead nodes left behind could not be brought up to date; tried again soon"
-            );
+        match log.repair().await {
+            Ok(_) => outage.worked(),
+            Err(error) => outage.failed(&error),
         }
     }
 }
 
 /// Brings the stored rows up to date every second: what is not urgent waits for company.
 pub(crate) async fn settle_regularly(log: Log) {
+    let mut outage = Outage::new("the rows of some conversations can't be brought up to date");
     loop {
         tokio::time::sleep(SETTLE_EVERY).await;
-        if let Err(error) = log.settle_all().await {
-            tracing::warn!(
-                error = &error as &dyn std::error::Error,
-                "the rows of some conversations could not be brought up to date; tried again soon"
-            );
+        match log.settle_all().await {
+            Ok(_) => outage.worked(),
+            Err(error) => outage.failed(&error),
         }
     }
 }
