@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use chatterbox_core::outage::Outage;
 use chatterbox_core::tasks::Tasks;
 use deadpool_redis::redis::{ErrorKind, RedisError, ServerErrorKind};
 use tokio::sync::{Notify, Semaphore, watch};
@@ -34,8 +35,6 @@ const UNDER_WAY_MAX: usize = 1024;
 /// Unanswered calls in a row after which a connection to a cluster is given up: one of its masters may be away while
 /// the others answer. A connection to a single server is given up at the first.
 const CLUSTER_PATIENCE: u32 = 3;
-/// Warnings about Redis being away, at most one in this time.
-const WARN_EVERY: Duration = Duration::from_secs(10);
 
 /// Why Redis gave no answer.
 #[derive(Debug, thiserror::Error)]
@@ -56,7 +55,7 @@ pub(super) struct Lines {
     next: AtomicUsize,
     ready: watch::Sender<usize>,
     lost: AtomicBool,
-    warned: Mutex<Option<Instant>>,
+    outage: Mutex<Outage>,
     pub(super) counters: Arc<RedisCounters>,
 }
 
@@ -84,6 +83,10 @@ impl Lines {
     /// Begins to connect, `size` times, and goes on for ever.
     pub(super) fn start(address: Address, size: usize, tasks: &Tasks) -> Result<Arc<Lines>, RedisError> {
         let pool = Pool::new(&address, size)?;
+        let outage = Outage::new(format!(
+            "Redis at {address} does not answer; messages go on without it, presence and typing over several nodes do not: \
+             see that it runs and that REDIS_URL is right"
+        ));
         let lines = Arc::new(Lines {
             address,
             is_cluster: pool.is_cluster(),
@@ -91,7 +94,7 @@ impl Lines {
             next: AtomicUsize::new(0),
             ready: watch::Sender::new(0),
             lost: AtomicBool::new(false),
-            warned: Mutex::new(None),
+            outage: Mutex::new(outage),
             counters: Arc::default(),
         });
         let serials = Arc::new(AtomicU64::new(0));
@@ -123,6 +126,7 @@ impl Lines {
                     self.ready.send_modify(|ready| {
                         if *ready == 0 {
                             tracing::info!("connected to Redis at {}", self.address);
+                            self.outage().worked();
                         }
                         *ready += 1;
                     });
@@ -145,17 +149,11 @@ impl Lines {
         if *self.ready.borrow() > 0 {
             return;
         }
-        let mut warned = self.warned.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned.is_none_or(|at| at.elapsed() >= WARN_EVERY) {
-            *warned = Some(Instant::now());
-            drop(warned);
-            tracing::warn!(
-                error,
-                "Redis at {} does not answer; messages go on without it, presence and typing over several nodes do not: \
-                 see that it runs and that REDIS_URL is right; it is tried again all the time",
-                self.address
-            );
-        }
+        self.outage().failed(error);
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether there was a connection within the time.

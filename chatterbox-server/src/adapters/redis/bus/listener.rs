@@ -13,7 +13,7 @@ use chatterbox_core::ports::bus::BusEvent;
 use deadpool_redis::redis::aio::{PubSubSink, PubSubStream};
 use deadpool_redis::redis::{ErrorKind, Msg, RedisError};
 use futures_util::StreamExt;
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, timeout};
 
 use super::super::calls::{Failure, Lines};
@@ -21,6 +21,7 @@ use super::super::keys::Keys;
 use super::super::pool::Listening;
 use super::HEADER_BYTES;
 use super::inbox::Inbox;
+use super::orders::{Order, Orders, Wish};
 
 /// How long each command of a live connection may take.
 const COMMAND_TIME_MAX: Duration = Duration::from_secs(1);
@@ -32,20 +33,6 @@ const LAST_PAUSE: Duration = Duration::from_secs(1);
 const PING_EVERY: Duration = Duration::from_secs(2);
 /// Channels subscribed to in one command.
 const CHANNELS_AT_ONCE: usize = 512;
-
-/// What a node wants of a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Wish {
-    Hear,
-    Ignore,
-}
-
-/// A wish and who waits for it to be so.
-pub(super) struct Order {
-    pub(super) channel: String,
-    pub(super) wish: Wish,
-    pub(super) done: oneshot::Sender<Result<(), Failure>>,
-}
 
 pub(super) struct Listener {
     keys: Keys,
@@ -93,7 +80,7 @@ impl Listener {
         }
     }
 
-    pub(super) async fn run(mut self, mut orders: mpsc::Receiver<Order>) {
+    pub(super) async fn run(mut self, mut orders: Orders) {
         let mut pause = FIRST_PAUSE;
         let mut told_away = false;
         // Whether anybody may have missed anything: not before a first wish was turned down.
@@ -106,7 +93,7 @@ impl Listener {
                 self.serve(sink, stream, &mut orders, &mut missed, &mut told_away)
                     .await;
             }
-            if orders.is_closed() && orders.is_empty() {
+            if orders.is_over() {
                 // The bus is not used any more.
                 return;
             }
@@ -131,13 +118,14 @@ impl Listener {
     /// A fresh connection, or `None` after a while. Orders are not kept waiting for it.
     async fn connect(
         &mut self,
-        orders: &mut mpsc::Receiver<Order>,
+        orders: &mut Orders,
         missed: &mut bool,
     ) -> Option<(PubSubSink, PubSubStream)> {
         let Listener {
             listening,
             keys,
             wanted,
+            receiver,
             ..
         } = self;
         let connecting = timeout(listening.time_max(), async {
@@ -158,25 +146,35 @@ impl Listener {
                     Err(_) => None,
                 },
                 order = orders.recv() => match order {
-                    Some(order) => turn_down(order, keys, wanted, missed),
+                    Some(order) => {
+                        turn_down(order, keys, wanted, missed);
+                        *missed |= note_spilled(orders, keys, wanted);
+                    }
                     None => return None,
                 },
+                () = receiver.inbox.room() => {
+                    receiver.inbox.settle();
+                }
             }
         }
     }
 
     /// Remembers wishes while there is no connection.
-    async fn turn_down_for(
-        &mut self,
-        pause: Duration,
-        orders: &mut mpsc::Receiver<Order>,
-        missed: &mut bool,
-    ) {
-        let until = Instant::now() + pause;
-        while let Ok(Some(order)) = tokio::time::timeout_at(until, orders.recv()).await {
-            turn_down(order, &self.keys, &mut self.wanted, missed);
+    async fn turn_down_for(&mut self, pause: Duration, orders: &mut Orders, missed: &mut bool) {
+        let over = tokio::time::sleep(pause);
+        tokio::pin!(over);
+        loop {
+            tokio::select! {
+                () = &mut over => return,
+                Some(order) = orders.recv() => {
+                    turn_down(order, &self.keys, &mut self.wanted, missed);
+                    *missed |= note_spilled(orders, &self.keys, &mut self.wanted);
+                }
+                () = self.receiver.inbox.room() => {
+                    self.receiver.inbox.settle();
+                }
+            }
         }
-        tokio::time::sleep_until(until).await;
     }
 
     /// Listens until the connection is lost, or nobody orders any more.
@@ -184,7 +182,7 @@ impl Listener {
         &mut self,
         sink: PubSubSink,
         stream: PubSubStream,
-        orders: &mut mpsc::Receiver<Order>,
+        orders: &mut Orders,
         missed: &mut bool,
         told_away: &mut bool,
     ) {
@@ -230,9 +228,22 @@ fn turn_down(order: Order, keys: &Keys, wanted: &mut HashSet<String>, missed: &m
     let _ = order.done.send(result);
 }
 
+/// Takes over what found no place among the orders; whether any of it is to be heard.
+fn note_spilled(orders: &mut Orders, keys: &Keys, wanted: &mut HashSet<String>) -> bool {
+    let mut hears = false;
+    for (channel, wish) in orders.spilled() {
+        hears |= wish == Wish::Hear;
+        want(keys.channel(&channel), wish, wanted);
+    }
+    hears
+}
+
 fn note(order: &Order, keys: &Keys, wanted: &mut HashSet<String>) {
-    let channel = keys.channel(&order.channel);
-    match order.wish {
+    want(keys.channel(&order.channel), order.wish, wanted);
+}
+
+fn want(channel: String, wish: Wish, wanted: &mut HashSet<String>) {
+    match wish {
         Wish::Hear => wanted.insert(channel),
         Wish::Ignore => wanted.remove(&channel),
     };
@@ -251,7 +262,7 @@ struct Commander<'a> {
 }
 
 impl Commander<'_> {
-    async fn follow(mut self, orders: &mut mpsc::Receiver<Order>, missed: bool) -> Result<(), RedisError> {
+    async fn follow(mut self, orders: &mut Orders, missed: bool) -> Result<(), RedisError> {
         let all: Vec<String> = self.wanted.iter().cloned().collect();
         for some in all.chunks(CHANNELS_AT_ONCE) {
             within(self.sink.subscribe(some)).await?;
@@ -267,6 +278,7 @@ impl Commander<'_> {
                         return Ok(());
                     }
                     self.carry_out(&mut batch).await?;
+                    self.take_spilled(orders).await?;
                 }
                 _ = pings.tick() => {
                     let _: deadpool_redis::redis::Value = within(self.sink.ping()).await?;
@@ -285,13 +297,7 @@ impl Commander<'_> {
         let (hear, ignore): (Vec<String>, Vec<String>) = touched
             .into_iter()
             .partition(|channel| self.wanted.contains(channel));
-        let mut result = Ok(());
-        if !hear.is_empty() {
-            result = within(self.sink.subscribe(hear)).await;
-        }
-        if result.is_ok() && !ignore.is_empty() {
-            result = within(self.sink.unsubscribe(ignore)).await;
-        }
+        let result = self.turn_to(&hear, &ignore).await;
         for order in batch.drain(..) {
             let answer = match &result {
                 Ok(()) => Ok(()),
@@ -300,6 +306,34 @@ impl Commander<'_> {
             let _ = order.done.send(answer);
         }
         result
+    }
+
+    async fn turn_to(&mut self, hear: &[String], ignore: &[String]) -> Result<(), RedisError> {
+        for some in hear.chunks(CHANNELS_AT_ONCE) {
+            within(self.sink.subscribe(some)).await?;
+        }
+        for some in ignore.chunks(CHANNELS_AT_ONCE) {
+            within(self.sink.unsubscribe(some)).await?;
+        }
+        Ok(())
+    }
+
+    /// Does what callers were turned down for, and says so: they may have missed something.
+    async fn take_spilled(&mut self, orders: &mut Orders) -> Result<(), RedisError> {
+        let (mut hear, mut ignore) = (Vec::new(), Vec::new());
+        for (channel, wish) in orders.spilled() {
+            let channel = self.keys.channel(&channel);
+            want(channel.clone(), wish, self.wanted);
+            match wish {
+                Wish::Hear => hear.push(channel),
+                Wish::Ignore => ignore.push(channel),
+            }
+        }
+        self.turn_to(&hear, &ignore).await?;
+        if !hear.is_empty() {
+            let _ = self.say.send(Listens { missed: true }).await;
+        }
+        Ok(())
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! publish ─▶ a line of the pool ─▶ PUBLISH prefix:bus:channel  node (12 bytes) | payload
-//! subscribe ─▶ orders ─▶ listener (listener.rs) ─▶ one connection of its own ─▶ inbox (bounded) ─▶ events()
+//! subscribe ─▶ orders (orders.rs) ─▶ listener (listener.rs) ─▶ one connection of its own ─▶ inbox (bounded) ─▶ events()
 //! ```
 //! Every message tells the node it comes from, and a node drops its own. What was subscribed is remembered: a new
 //! connection subscribes to all of it before [`BusEvent::Reconnected`] is told.
@@ -13,6 +13,7 @@
 
 mod inbox;
 mod listener;
+mod orders;
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -28,12 +29,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use super::calls::{Calls, Failure};
 use super::keys::Keys;
 use super::pool::Listening;
-use listener::{Listener, Order, Wish};
+use listener::Listener;
+use orders::{Counter, Order, Wish};
 
 /// How long a call of the bus may take.
 const PATIENCE: Duration = Duration::from_millis(500);
-/// Subscriptions that wait for the connection to take them.
-const ORDERS_MAX: usize = 16_384;
 /// Bytes in front of a payload: the node it comes from.
 const HEADER_BYTES: usize = 12;
 /// Of a cluster.
@@ -43,7 +43,7 @@ pub(super) struct RedisBus {
     node: NodeId,
     keys: Keys,
     calls: Calls,
-    orders: mpsc::Sender<Order>,
+    orders: Counter,
     listens: watch::Receiver<bool>,
     events: Mutex<Option<mpsc::Receiver<BusEvent>>>,
 }
@@ -62,7 +62,7 @@ impl RedisBus {
         listening: Listening,
         tasks: &Tasks,
     ) -> RedisBus {
-        let (orders, incoming) = mpsc::channel(ORDERS_MAX);
+        let (orders, incoming) = orders::orders();
         let counters = calls.lines().counters.clone();
         let (inbox, events) = inbox::inbox(counters);
         let (says_so, listens) = watch::channel(false);
@@ -95,7 +95,9 @@ impl RedisBus {
             wish,
             done,
         };
-        self.orders.try_send(order).map_err(|_| away())?;
+        if !self.orders.take(order) {
+            return Err(away());
+        }
         match tokio::time::timeout(PATIENCE, answer).await {
             Ok(Ok(result)) => result.map_err(unavailable),
             Ok(Err(_)) => Err(away()),
