@@ -9,6 +9,7 @@
 
 use std::fmt::Write as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -143,31 +144,68 @@ async fn s_042_a_wrong_variable_is_named_at_the_start() {
     }
 }
 
-/// Something that answers, but not as S3 does.
-#[tokio::test]
-async fn s_042_a_web_server_that_is_none_of_s3_is_told_apart() {
+/// A web server that answers each request line with a status, and nothing else.
+async fn web_server(tasks: &Tasks, status: impl Fn(&str) -> &'static str + Send + 'static) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    let tasks = Tasks::new();
     tasks.spawn_until_stopped(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut request = [0; 4096];
-            let _ = stream.read(&mut request).await;
-            let page = "<html>hello</html>";
+            let read = stream.read(&mut request).await.unwrap_or(0);
+            let request = String::from_utf8_lossy(&request[..read]).into_owned();
+            let line = request.lines().next().unwrap_or_default();
             let head = format!(
-                "HTTP/1.1 404 Not Found\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-                page.len()
+                "HTTP/1.1 {}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+                status(line)
             );
-            let _ = stream.write_all(format!("{head}{page}").as_bytes()).await;
+            let _ = stream.write_all(head.as_bytes()).await;
         }
     });
+    endpoint
+}
+
+/// Something that answers, but not as S3 does.
+#[tokio::test]
+async fn s_042_a_web_server_that_is_none_of_s3_is_told_apart() {
+    let tasks = Tasks::new();
+    let endpoint = web_server(&tasks, |_| "404 Not Found").await;
     let error = refused(S3Options {
         endpoint,
         ..options()
     })
     .await;
     assert!(matches!(error, S3OpenError::Endpoint { .. }), "{error}");
+    tasks.stop().await;
+}
+
+/// S-042: a key that may write where blobs go is enough, and one that may not is found out. Health asks for both buckets.
+#[tokio::test]
+async fn s_042_what_is_checked_is_what_is_used() {
+    let tasks = Tasks::new();
+    let derived_is_gone = Arc::new(AtomicBool::new(false));
+    let gone = Arc::clone(&derived_is_gone);
+    let endpoint = web_server(&tasks, move |line| {
+        let is_ours = line.contains("/both/originals/") || line.contains("/made/derived/");
+        match line.split(' ').next() {
+            Some("PUT") if is_ours => "200 OK",
+            Some("DELETE") if is_ours => "204 No Content",
+            Some("HEAD") if line.contains("/made") && gone.load(Ordering::SeqCst) => "404 Not Found",
+            Some("HEAD") => "200 OK",
+            _ => "403 Forbidden",
+        }
+    })
+    .await;
+    let blobs = open(S3Options {
+        endpoint,
+        bucket: "both".to_owned(),
+        derived_bucket: "made".to_owned(),
+        ..options()
+    })
+    .await;
+    assert!(blobs.works().await);
+    derived_is_gone.store(true, Ordering::SeqCst);
+    assert!(!blobs.works().await);
     tasks.stop().await;
 }
 

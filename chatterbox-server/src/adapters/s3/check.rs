@@ -4,11 +4,15 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::error::{DisplayErrorContext, ProvideErrorMetadata, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{BucketLocationConstraint, CreateBucketConfiguration};
+use chatterbox_core::ports::blob::Space;
 
 use super::S3Options;
 
-/// The object that is written and deleted.
-const PROBE: &str = "chatterbox-write-check";
+/// The object that is written and deleted, where blobs of a space go: the key may be let in there alone.
+fn probe(space: Space) -> String {
+    format!("{}/chatterbox-write-check", space.as_str())
+}
+
 /// The region that buckets are in unless something else is said, by S3's rules.
 const REGION_DEFAULT: &str = "us-east-1";
 
@@ -69,16 +73,20 @@ pub enum S3OpenError {
     },
 }
 
-/// Writes to both buckets, making those that are missing.
+/// Writes to both spaces, making buckets that are missing.
 pub(super) async fn check(client: &Client, options: &S3Options) -> Result<(), S3OpenError> {
-    let derived = (options.derived_bucket != options.bucket)
-        .then_some(("S3_ATTACHMENTS_BUCKET", options.derived_bucket.as_str()));
-    for (variable, bucket) in std::iter::once(("S3_BUCKET", options.bucket.as_str())).chain(derived) {
+    for space in Space::ALL {
+        let (variable, bucket) = match space {
+            Space::Originals => ("S3_BUCKET", &options.bucket),
+            Space::Derived if options.derived_bucket == options.bucket => ("S3_BUCKET", &options.bucket),
+            Space::Derived => ("S3_ATTACHMENTS_BUCKET", &options.derived_bucket),
+        };
         let place = Place {
             client,
             options,
             variable,
             bucket,
+            probe: probe(space),
         };
         place.check().await?;
     }
@@ -90,6 +98,7 @@ struct Place<'a> {
     options: &'a S3Options,
     variable: &'static str,
     bucket: &'a str,
+    probe: String,
 }
 
 impl Place<'_> {
@@ -102,14 +111,19 @@ impl Place<'_> {
             }
             Err(error) => return Err(self.explain(&error)),
         }
-        let delete = self.client.delete_object().bucket(self.bucket).key(PROBE);
+        let delete = self.client.delete_object().bucket(self.bucket).key(&self.probe);
         delete.send().await.map_err(|error| self.explain(&error))?;
         Ok(())
     }
 
     async fn write(&self) -> Result<(), SdkError<aws_sdk_s3::operation::put_object::PutObjectError>> {
         let body = ByteStream::from_static(b"ChatterBox looks whether it may write here.");
-        let put = self.client.put_object().bucket(self.bucket).key(PROBE).body(body);
+        let put = self
+            .client
+            .put_object()
+            .bucket(self.bucket)
+            .key(&self.probe)
+            .body(body);
         put.send().await.map(drop)
     }
 

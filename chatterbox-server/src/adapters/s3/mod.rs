@@ -3,7 +3,7 @@
 //! ```text
 //! put ─▶ Intake ─▶ up to 8 MiB: one PUT          longer: a multipart upload, part by part, ended or aborted (upload.rs)
 //! get ◀─ one GET, streamed                       link: a signed address, made without asking the server
-//! open ─▶ writes and deletes a small object in each bucket: wrong variables are found at the start (check.rs)
+//! open ─▶ writes and deletes a small object in each space: wrong variables are found at the start (check.rs)
 //! ```
 //! Buckets are addressed by path, and requests carry no checksums that a server of another make may not know. A put holds
 //! one part of 8 MiB in memory at most, a get what the connection has read.
@@ -247,11 +247,15 @@ impl Blobs for S3Blobs {
     }
 
     async fn works(&self) -> bool {
-        // Whether the server answers; that the key may write was seen at the start.
-        let asked = self.client.head_bucket().bucket(&self.bucket).send();
-        tokio::time::timeout(HEALTH_MAX, asked)
-            .await
-            .is_ok_and(|answer| answer.is_ok())
+        // Whether both buckets are there; that the key may write was seen at the start.
+        let is_there = async |bucket: &str| self.client.head_bucket().bucket(bucket).send().await.is_ok();
+        let all = async {
+            let derived =
+                async { self.derived_bucket == self.bucket || is_there(&self.derived_bucket).await };
+            let (originals, derived) = tokio::join!(is_there(&self.bucket), derived);
+            originals && derived
+        };
+        tokio::time::timeout(HEALTH_MAX, all).await.unwrap_or(false)
     }
 }
 
