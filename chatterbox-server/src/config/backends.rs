@@ -11,7 +11,7 @@ use super::variables::{
     MONGODB_POOL_DEFAULT, MONGODB_URI_DEFAULT, REDIS_HOST_DEFAULT, REDIS_PORT_DEFAULT, S3_BUCKET_DEFAULT,
     S3_ENDPOINT_DEFAULT, S3_REGION_DEFAULT,
 };
-use super::{Problem, Setting};
+use super::{Origin, Problem, Setting};
 
 /// A store by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -152,7 +152,7 @@ fn with_scheme(endpoint: &str) -> String {
 }
 
 /// What is wrong with the backends asked for, as far as single variables have been read.
-pub(super) fn problems(found: &Found) -> Vec<Problem> {
+pub(super) fn problems(found: &Found, settings: &[Setting]) -> Vec<Problem> {
     let mut problems = Vec::new();
     let mut say = |name: &str, text: String| problems.push(Problem::new(name, text));
     let store = found.store.flatten();
@@ -221,6 +221,13 @@ pub(super) fn problems(found: &Found) -> Vec<Problem> {
     for (name, text) in redis_contradictions(found) {
         say(name, text);
     }
+    if !redis && is_set(settings, "REDIS_PREFIX") {
+        say(
+            "REDIS_PREFIX",
+            "is set, but nothing says where Redis is: set REDIS_URL or REDIS_HOST too, or take it away"
+                .to_owned(),
+        );
+    }
     if s3 {
         let keys = [
             ("S3_ACCESS_KEY", matches!(found.s3_access_key, Some(None))),
@@ -283,24 +290,48 @@ fn redis_contradictions(found: &Found) -> Vec<(&'static str, String)> {
     contradictions
 }
 
-/// What is probably a mistake: variables of S3 while files stay in a directory.
+/// Whether somebody has set a variable, to whatever.
+fn is_set(settings: &[Setting], name: &str) -> bool {
+    let mut named = settings.iter().filter(|setting| setting.variable.name == name);
+    named.any(|setting| setting.origin != Origin::Default)
+}
+
+/// What is probably a mistake, or works otherwise than it looks.
 pub(super) fn warnings(config: &Config, settings: &[Setting]) -> Vec<Problem> {
-    let is_default = |setting: &&Setting| setting.origin == super::Origin::Default;
-    let said_nothing = settings
-        .iter()
-        .find(|setting| setting.variable.name == "S3_ENABLED")
-        .is_some_and(|setting| is_default(&setting));
-    if config.s3_enabled || !said_nothing {
-        return Vec::new();
+    let mut warnings = Vec::new();
+    let mut say = |name: &str, text: &str| warnings.push(Problem::new(name, text.to_owned()));
+    let has_directory = is_set(settings, "UPLOAD_DIR");
+    let (mongo, redis) = (
+        matches!(config.backend(), Store::Mongo { .. }),
+        config.redis().is_some(),
+    );
+    if config.s3_enabled && has_directory {
+        say("UPLOAD_DIR", "is set, but S3_ENABLED=true: files go to S3");
     }
-    settings
-        .iter()
-        .filter(|setting| setting.variable.name.starts_with("S3_") && !is_default(setting))
-        .map(|setting| {
-            let text = "is set, but S3_ENABLED is not true: files stay in UPLOAD_DIR".to_owned();
-            Problem::new(setting.variable.name, text)
-        })
-        .collect()
+    if mongo && redis && !config.s3_enabled && !has_directory {
+        say(
+            "S3_ENABLED",
+            "is not true, nor is UPLOAD_DIR set: each node keeps files in a directory of its own, which the other nodes on \
+             this MongoDB don't see; set S3_ENABLED=true, or UPLOAD_DIR to a directory that all nodes share",
+        );
+    }
+    if !mongo && redis {
+        say(
+            "REDIS_URL",
+            "is set, but the embedded store serves one process: no other one may use this Redis with the same REDIS_PREFIX, \
+             it would hear of conversations that it doesn't have; several processes need MONGODB_URI",
+        );
+    }
+    if !config.s3_enabled && !is_set(settings, "S3_ENABLED") {
+        let of_s3 = settings.iter().map(|setting| setting.variable.name);
+        for name in of_s3.filter(|name| name.starts_with("S3_") && is_set(settings, name)) {
+            say(
+                name,
+                "is set, but S3_ENABLED is not true: files stay in UPLOAD_DIR",
+            );
+        }
+    }
+    warnings
 }
 
 /// Shows the defaults that count because of what else is set.

@@ -78,7 +78,7 @@ pub fn load(inputs: &Inputs) -> Loaded {
         ..
     } = reading;
 
-    problems.extend(backends::problems(&found));
+    problems.extend(backends::problems(&found, &settings));
     let config = found.complete();
     let mut warnings = Vec::new();
     if let Some(config) = &config {

@@ -380,8 +380,8 @@ fn what_counts_without_being_set_is_shown_and_passwords_are_not() {
         assert_eq!(shown(name), expected, "{name}");
     }
     assert_eq!(
-        lines(&loaded.warnings),
-        ["S3_BUCKET is set, but S3_ENABLED is not true: files stay in UPLOAD_DIR"]
+        lines(&loaded.warnings).last().map(String::as_str),
+        Some("S3_BUCKET is set, but S3_ENABLED is not true: files stay in UPLOAD_DIR")
     );
     assert!(!format!("{loaded:?}").contains("hunter2"));
 }
@@ -410,4 +410,55 @@ fn empty_values_count_as_not_set_and_switched_off_backends_are_fine() {
         ("ROLE", "all"),
     ];
     assert_eq!(with_environment(&off).problems, []);
+}
+
+/// What is refused, and what works otherwise than it looks: one line each, before anything is opened.
+#[test]
+fn mixes_of_backends_that_cannot_be_meant_are_told() {
+    const SECRET: (&str, &str) = ("JWT_SECRET", GOOD_SECRET);
+    const MONGO: (&str, &str) = ("MONGODB_URI", "mongodb://db/chat");
+    const REDIS: (&str, &str) = ("REDIS_URL", "redis://cache");
+    const KEYS: [(&str, &str); 3] = [
+        ("S3_ENABLED", "true"),
+        ("S3_ACCESS_KEY", "a"),
+        ("S3_SECRET_KEY", "b"),
+    ];
+    let alone = with_environment(&[("REDIS_PREFIX", "chatterbox")]);
+    assert_eq!(
+        lines(&alone.problems),
+        [
+            "REDIS_PREFIX is set, but nothing says where Redis is: set REDIS_URL or REDIS_HOST too, or take it away"
+        ]
+    );
+    for (values, expected) in [
+        (
+            vec![MONGO, REDIS],
+            Some("S3_ENABLED is not true, nor is UPLOAD_DIR set: each node keeps files"),
+        ),
+        (vec![MONGO, REDIS, ("UPLOAD_DIR", "/shared")], None),
+        ([&[MONGO, REDIS][..], &KEYS].concat(), None),
+        (vec![MONGO], None),
+        (
+            vec![REDIS, ("REDIS_PREFIX", "x")],
+            Some("REDIS_URL is set, but the embedded store serves one process"),
+        ),
+        (
+            [&[("UPLOAD_DIR", "/files")][..], &KEYS].concat(),
+            Some("UPLOAD_DIR is set, but S3_ENABLED=true: files go to S3"),
+        ),
+        (vec![("UPLOAD_DIR", "/files")], None),
+    ] {
+        let loaded = with_environment(&[&values[..], &[SECRET]].concat());
+        assert_eq!(lines(&loaded.problems), [""; 0], "{values:?}");
+        let told = lines(&loaded.warnings);
+        assert_eq!(
+            told.len(),
+            usize::from(expected.is_some()),
+            "{values:?}: {told:?}"
+        );
+        assert!(
+            expected.is_none_or(|text| told[0].starts_with(text)),
+            "{values:?}: {told:?}"
+        );
+    }
 }

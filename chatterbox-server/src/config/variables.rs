@@ -51,7 +51,7 @@ pub(super) const S3_BUCKET_DEFAULT: &str = "chat-files";
 pub(super) const S3_REGION_DEFAULT: &str = "us-east-1";
 
 const WITH_MONGODB: &str = "`STORE=mongo` or any other MongoDB variable is set";
-const WITH_REDIS: &str = "any other Redis variable but `REDIS_URL` is set";
+const WITH_REDIS: &str = "one of `REDIS_HOST`, `REDIS_PORT` and `REDIS_PASSWORD` is set";
 const WITH_S3: &str = "`S3_ENABLED=true`";
 
 const MONGODB: Address = Address {
@@ -144,7 +144,7 @@ variables! {
 
         /// What all names in Redis begin with, keys and channels. Chats that share a Redis need different ones, or
         /// different databases where it is no cluster; a user of Redis that may touch only these names needs
-        /// `~chatterbox:*` and `&chatterbox:*`.
+        /// `~chatterbox:*` and `&chatterbox:*`. Refused without a Redis.
         redis_prefix: String = "REDIS_PREFIX", always(REDIS_PREFIX_DEFAULT), RedisPrefix;
     }
 
