@@ -75,12 +75,18 @@ impl OpenStore {
     }
 
     /// The health check of where writes go.
-    fn check_name(&self) -> &'static str {
+    fn check(&self) -> WritesHealth {
         match self {
             #[cfg(feature = "embedded")]
-            OpenStore::Embedded(_) => "sqlite",
+            OpenStore::Embedded(store) => WritesHealth {
+                name: "sqlite",
+                sessions: store.stores().sessions,
+            },
             #[cfg(feature = "mongo")]
-            OpenStore::Mongo(_) => "mongodb",
+            OpenStore::Mongo(store) => WritesHealth {
+                name: "mongodb",
+                sessions: store.checked(),
+            },
         }
     }
 
@@ -178,14 +184,10 @@ impl Composed {
             ..Ports::of_one_process(stores, queue)
         };
         let (ports, shared_check) = share(ports, config, node, &tasks).await?;
-        let store_check = WritesHealth {
-            name: store.check_name(),
-            sessions: ports.stores.sessions.clone(),
-        };
         let mut builder = ChatServer::builder(settings(config, secret), ports.clone())
             .role(config.role)
             .node(node)
-            .health_check(Box::new(store_check))
+            .health_check(Box::new(store.check()))
             .health_check(Box::new(FilesHealth(ports.blobs)));
         if let Some(check) = shared_check {
             builder = builder.health_check(check);

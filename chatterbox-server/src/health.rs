@@ -12,7 +12,7 @@ use chatterbox_core::ports::storage::SessionStore;
 pub(crate) struct WritesHealth {
     /// What the store is called in reports.
     pub(crate) name: &'static str,
-    /// Where the write goes.
+    /// Where the write goes, by a way on which it waits for no others: a node that is busy works.
     pub(crate) sessions: Arc<dyn SessionStore>,
 }
 

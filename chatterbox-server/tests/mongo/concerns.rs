@@ -27,6 +27,10 @@ struct Watched {
 
 impl Watched {
     async fn new() -> Watched {
+        Watched::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut MongoOptions)) -> Watched {
         let database = Database::new();
         let sent: Arc<Mutex<Vec<Document>>> = Arc::default();
         let heard = Arc::clone(&sent);
@@ -36,6 +40,7 @@ impl Watched {
                 heard.lock().unwrap().push(started.command);
             }
         }));
+        change(&mut options);
         Watched {
             stores: database.open_as(options).await.unwrap().stores(),
             ids: SeededIds::new(1),
@@ -151,6 +156,22 @@ async fn heads_are_read_as_the_primary_knows_them_and_entries_as_a_majority_does
         sent[1..].iter().all(|command| level(command) == "majority"),
         "{sent:?}"
     );
+}
+
+/// A single server may not know of a majority: what it has is read, in as few round trips.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_single_server_is_asked_for_what_it_has() {
+    let watched = Watched::with(|options| options.is_single = true).await;
+    let (here, ann) = (ConversationId::new(&watched.ids), UserId::new(&watched.ids));
+    let said = message(&watched.ids, ann, "hi");
+    watched.append(here, 0, vec![said]).await;
+    watched.sent();
+    let log = &watched.stores.log;
+    assert_eq!(log.head(here).await.unwrap().seq, Seq(1));
+    assert_eq!(log.read_after(here, Seq::ZERO, 9).await.unwrap().len(), 1);
+    let sent = watched.sent();
+    assert_eq!(names(&sent), ["find", "find"]);
+    assert!(sent.iter().all(|command| level(command) == "local"), "{sent:?}");
 }
 
 /// On another node than the one that wrote, what was decided on is read with majority before anything is put behind it.

@@ -10,19 +10,26 @@
 
 mod concerns;
 mod cut;
+#[cfg(feature = "redis")]
+mod dispatched;
 mod foreign;
+mod load;
 mod schema;
 
 use std::ops::Deref;
 use std::sync::Arc;
 
+use chatterbox_core::app::jobs::Job;
+use chatterbox_core::ids::JobId;
 use chatterbox_core::ports::queue::Queue;
 use chatterbox_core::ports::storage::{
     BlockStore, ConversationLog, ConversationStore, SessionStore, Stores, UserStore,
 };
 use chatterbox_core::tasks::Tasks;
+use chatterbox_core::testkit::samples::now;
 use chatterbox_server::adapters::mongo::{MongoOpenError, MongoOptions, MongoStore};
 use mongodb::bson::oid::ObjectId;
+use mongodb::bson::{Document, doc};
 
 /// Something of a store in a database of its own, which goes when it goes.
 struct InDatabase<T> {
@@ -141,6 +148,38 @@ chatterbox_core::conversation_lists_conformance!(async || stores().await);
 chatterbox_core::message_store_conformance!(async || stores().await);
 chatterbox_core::conversation_log_conformance!(async || log().await);
 chatterbox_core::queue_conformance!(async || queue().await);
+
+/// What a node of a newer version has pushed.
+async fn queue_with(id: JobId, job: &'static str) -> InDatabase<Arc<dyn Queue>> {
+    let queue = queue().await;
+    queue.push(id, &Job::SweepInvites, now()).await.unwrap();
+    let jobs = queue.database.client().await.collection::<Document>("jobs");
+    jobs.update_one(doc! {}, doc! { "$set": { "job": job } })
+        .await
+        .unwrap();
+    queue
+}
+
+chatterbox_core::unknown_jobs_conformance!(queue_with);
+
+/// The log where there is but one server: nothing is asked of a majority.
+mod single {
+    use super::{Arc, ConversationLog, Database, InDatabase, MongoOptions};
+
+    async fn log() -> InDatabase<Arc<dyn ConversationLog>> {
+        let database = Database::new();
+        let options = MongoOptions {
+            is_single: true,
+            ..MongoOptions::new(database.address())
+        };
+        InDatabase {
+            it: database.open_as(options).await.unwrap().stores().log,
+            database,
+        }
+    }
+
+    chatterbox_core::conversation_log_conformance!(async || log().await);
+}
 
 /// The suites in which calls race, with calls and answers held up at random: whatever comes in between comes in between.
 mod late {

@@ -37,7 +37,7 @@ pub use error::MongoOpenError;
 pub use options::{Lag, MongoOptions};
 
 use chatterbox_core::ports::queue::Queue;
-use chatterbox_core::ports::storage::Stores;
+use chatterbox_core::ports::storage::{SessionStore, Stores};
 use chatterbox_core::tasks::Tasks;
 use conversations::{InviteRow, Joins, Turns};
 use gate::Gate;
@@ -82,8 +82,9 @@ impl MongoStore {
         let gate = Gate::new(options.pool, options.lag);
         let hello = gate.call(database.run_command(doc! { "hello": 1 }).into_future());
         let hello = hello.await.map_err(error::unreachable)?;
-        let has_majority =
+        let has_members =
             hello.contains_key("setName") || hello.get_str("msg").is_ok_and(|msg| msg == "isdbgrid");
+        let has_majority = has_members && !options.is_single;
         if !has_majority {
             tracing::warn!(
                 "MongoDB runs as a single server: what it loses is lost; for production, make it a replica set"
@@ -127,6 +128,16 @@ impl MongoStore {
             messages: Arc::new(messages::MongoMessages::new(shared)),
             log: Arc::new(log::MongoLog::new(shared)),
         }
+    }
+
+    /// Sessions by a way of their own, on which nobody waits for those who use the store: a check finds the database at work
+    /// also while calls wait for each other.
+    pub fn checked(&self) -> Arc<dyn SessionStore> {
+        let aside = Shared {
+            gate: Gate::new(options::RESERVED, None),
+            ..self.0.clone()
+        };
+        Arc::new(sessions::MongoSessions::new(&aside))
     }
 
     /// The job queue's rows.

@@ -14,6 +14,9 @@ use super::error::MongoOpenError;
 /// The database of an address that names none (S-038).
 const DATABASE: &str = "chat";
 
+/// Connections besides those that calls share: whether the database works is seen also while all of these are busy.
+pub(super) const RESERVED: u32 = 1;
+
 /// How long a server is looked for and connected to. Callers get their answer (503) after so long at most.
 const CONNECT_MAX: Duration = Duration::from_secs(2);
 
@@ -51,12 +54,14 @@ pub struct MongoOptions {
     /// `mongodb://` or `mongodb+srv://`, with the name of the database as path (`chat` if there is none). May hold a
     /// password, which is never shown.
     pub uri: Secret,
-    /// Connections kept at most (S-143).
+    /// Connections kept at most for calls (S-143); one more tells whether the database works.
     pub pool: u32,
     /// Hears of every command that is sent.
     pub commands: Option<CommandEvents>,
     /// Holds calls up; tests look at what hostile timing does.
     pub lag: Option<Lag>,
+    /// Takes the database for a single server, whatever it says of itself; tests look at what is done otherwise there.
+    pub is_single: bool,
 }
 
 impl MongoOptions {
@@ -67,6 +72,7 @@ impl MongoOptions {
             pool: 10,
             commands: None,
             lag: None,
+            is_single: false,
         }
     }
 
@@ -77,7 +83,7 @@ impl MongoOptions {
             .await
             .map_err(|error| MongoOpenError::Address(without_secrets(&error.to_string(), uri)))?;
         options.app_name.get_or_insert_with(|| "chatterbox".to_owned());
-        options.max_pool_size = Some(self.pool.max(1));
+        options.max_pool_size = Some(self.pool.max(1) + RESERVED);
         options.connect_timeout = Some(CONNECT_MAX);
         options.server_selection_timeout = Some(CONNECT_MAX);
         options.retry_reads = Some(true);
@@ -152,7 +158,7 @@ mod tests {
         options.pool = 7;
         let (parsed, database) = options.parse().await.unwrap();
         assert_eq!(database, "chat");
-        assert_eq!(parsed.max_pool_size, Some(7));
+        assert_eq!(parsed.max_pool_size, Some(7 + RESERVED));
         assert_eq!(parsed.server_selection_timeout, Some(CONNECT_MAX));
         assert_eq!(parsed.write_concern, Some(durable()));
         let primary = SelectionCriteria::ReadPreference(ReadPreference::Primary);
