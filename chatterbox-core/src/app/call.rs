@@ -9,8 +9,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    App, Error, Outcome, Toll, accounts, conversations, digest, jobs, looking, messages, people, presence, rooms,
-    typing,
+    App, Error, Outcome, Toll, accounts, conversations, digest, jobs, looking, messages, people, presence,
+    rooms, typing,
 };
 pub use crate::auth::Principal;
 use crate::views;
