@@ -344,7 +344,7 @@ pub(crate) async fn repair_regularly(log: Log) {
     loop {
         tokio::time::sleep(REPAIR_EVERY).await;
         match log.repair().await {
-            Ok(_) => outage.worked(),
+            Ok(()) => outage.worked(),
             Err(error) => outage.failed(&error),
         }
     }
@@ -356,7 +356,7 @@ pub(crate) async fn settle_regularly(log: Log) {
     loop {
         tokio::time::sleep(SETTLE_EVERY).await;
         match log.settle_all().await {
-            Ok(_) => outage.worked(),
+            Ok(()) => outage.worked(),
             Err(error) => outage.failed(&error),
         }
     }
