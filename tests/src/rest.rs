@@ -65,6 +65,12 @@ impl Rest {
         self.send(Method::DELETE, path, None).await
     }
 
+    /// Whether a load balancer would send somebody there.
+    pub async fn is_ready(&self) -> bool {
+        let probe = self.client.get(format!("{}/api/health/ready", self.base)).send();
+        matches!(probe.await, Ok(response) if response.status().is_success())
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<String>) -> Reply {
         let mut request = self.client.request(method, format!("{}{path}", self.base));
         if let Some(token) = &self.token {

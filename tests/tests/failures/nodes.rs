@@ -20,7 +20,8 @@ async fn a_killed_node_takes_nothing_with_it() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rolling_restart_fails_no_send() {
-    let mut play = Play::begin("rolling restart", ClusterSetup::new()).await;
+    let setup = ClusterSetup::new().with("DRAIN_DELAY", "500ms");
+    let mut play = Play::begin("rolling restart", setup).await;
     for node in 0..NODES {
         play.drain_node(node).await;
         if node == 0 {

@@ -19,6 +19,9 @@ const PRESENCE_MAX: Duration = Duration::from_secs(30);
 /// Everybody's sends go through again this long after the last fault.
 const RECOVERY_MAX: Duration = Duration::from_secs(30);
 
+/// How often a load balancer asks whether a node is ready.
+const PROBE_PAUSE: Duration = Duration::from_millis(50);
+
 /// A cluster with people who write and read in one group.
 pub(crate) struct Play {
     what: &'static str,
@@ -149,11 +152,17 @@ impl Play {
         self.tell_urls();
     }
 
-    /// SIGTERM to a node.
+    /// SIGTERM to a node. Nobody new is sent there once it says that it isn't ready, as load balancers do (S-146).
     pub(crate) async fn drain_node(&mut self, number: usize) {
-        // As load balancers do at the first sign: nobody new is sent there.
-        self.now.send_modify(|now| now.urls[number] = None);
-        self.cluster.drain(number).await;
+        let node = self.cluster.node(number).rest();
+        let now = &self.now;
+        let balancer = async {
+            while node.is_ready().await {
+                sleep(PROBE_PAUSE).await;
+            }
+            now.send_modify(|now| now.urls[number] = None);
+        };
+        tokio::join!(self.cluster.drain(number), balancer);
         self.ghost_is_gone |= number == 0;
     }
 
