@@ -170,7 +170,8 @@ impl Place<'_> {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let options = self.options;
-        let code = error.code();
+        // The driver calls an answer so that is 404 and empty; S3 itself tells what it has not found.
+        let code = error.code().filter(|code| *code != "NotFound");
         let unreachable = |why: String| S3OpenError::Endpoint {
             endpoint: options.endpoint.clone(),
             why,
